@@ -1,0 +1,174 @@
+"""Every error that xrun raises on purpose, in one tree.
+
+::
+
+    XrunError                     exit code
+    ├── UsageError                2   what was asked for makes no sense as written
+    │   ├── UnknownName           2   no such component, scheduler, option, resource ...
+    │   ├── MalformedHandle       2   not scheduler://session/app_id
+    │   ├── InvalidValue          2   a text that is not of the type asked for
+    │   └── InvalidComponent      2   the function can't be used as a component
+    ├── InvalidJob                3   the job was read and is wrong (all problems at once)
+    │   ├── Unsupported           3   right, but not on this scheduler
+    │   └── RequestConflict       3   this request id was used for another job
+    ├── BackendError              4   the system refused
+    ├── JobNotFound               5
+    ├── WaitTimeout               6   also a TimeoutError
+    ├── JobFailed                 1   raised by AppStatus.raise_for_status()
+    │   └── JobCancelled          7
+    └── BackendUnavailable        8   can't be reached; trying again may help
+
+The command line prints an XrunError as one line and exits with its class's ``exit_code``. Anything else is a bug: it
+keeps its traceback and exits 70.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from xrun.specs.problems import Problem
+    from xrun.specs.status import AppStatus
+
+EXIT_BUG = 70
+EXIT_SIGINT = 130
+EXIT_SIGTERM = 143
+
+
+class XrunError(Exception):
+    """Root of the tree above."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(XrunError):
+    """What was asked for makes no sense as written."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that nothing answers to.
+
+    Args:
+        kind: what was looked for, as in ``"component"``.
+        name: the name given.
+        known: the names that exist; the near misses among them are shown.
+        hint: what to do instead, if the caller knows better than a list of names.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"unknown {kind} {name!r}{suggestion(name, self.known)}{'; ' + hint if hint else ''}")
+
+
+class MalformedHandle(UsageError):
+    """A text that is not ``scheduler://session/app_id[/role[/replica,...]]``."""
+
+
+class InvalidValue(UsageError):
+    """A text that can't be read as the type asked for."""
+
+
+class InvalidComponent(UsageError):
+    """A function that can't be used as a component; the message lists every reason."""
+
+
+class InvalidJob(XrunError):
+    """The AppDef is wrong.
+
+    Args:
+        problems: everything found, each with its code, field path and fix.
+        subject: what was checked, for the first words of the message.
+    """
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[Problem], subject: str = "job") -> None:
+        self.problems = list(problems)
+        count = f"{len(self.problems)} problems" if len(self.problems) > 1 else "a problem"
+        super().__init__(f"the {subject} has {count}: " + "; ".join(str(p) for p in self.problems))
+
+
+class Unsupported(InvalidJob):
+    """The job is right but asks for what this scheduler can't do."""
+
+
+class RequestConflict(InvalidJob):
+    """A request id that already stands for another job."""
+
+    def __init__(self, request_id: str, handle: str, fields: Sequence[str]) -> None:
+        self.request_id, self.handle, self.fields = request_id, handle, list(fields)
+        self.problems = []
+        XrunError.__init__(
+            self,
+            f"request id {request_id!r} already stands for {handle}, which differs in: "
+            f"{', '.join(self.fields) or 'its options'}; use another --request-id",
+        )
+
+
+class BackendError(XrunError):
+    """The system behind a scheduler refused."""
+
+    exit_code = 4
+
+
+class JobNotFound(XrunError):
+    """No such job."""
+
+    exit_code = 5
+
+    def __init__(self, handle: str, hint: str = "") -> None:
+        self.handle = handle
+        super().__init__(f"no such job: {handle}{'; ' + hint if hint else ''}")
+
+
+class WaitTimeout(XrunError, TimeoutError):
+    """A wait that ran out; the job goes on."""
+
+    exit_code = 6
+
+
+class JobFailed(XrunError):
+    """The job ended and did not succeed.
+
+    Args:
+        status: how it ended.
+    """
+
+    def __init__(self, status: AppStatus) -> None:
+        self.status = status
+        super().__init__(f"the job ended {status.state.name}{': ' + status.msg if status.msg else ''}")
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+    exit_code = 7
+
+
+class BackendUnavailable(XrunError):
+    """The system behind a scheduler can't be reached."""
+
+    exit_code = 8
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: near misses, else the names there are, else nothing."""
+    import difflib
+
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    if 0 < len(names) <= 12:
+        return f"; there are: {', '.join(names)}"
+    return ""
+
+
+def describe_os_error(error: OSError, doing: str, remedies: Mapping[int, str] | None = None) -> str:
+    """One line for an OSError: what was being done, to which path, why it failed and what to do."""
+    path = f" {error.filename}" if error.filename else ""
+    remedy = (remedies or {}).get(error.errno or 0, "")
+    return f"can't {doing}{path}: {error.strerror or error}{'; ' + remedy if remedy else ''}"

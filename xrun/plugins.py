@@ -1,0 +1,89 @@
+"""Entry points of other packages, found and loaded only when a name isn't ours.
+
+A plugin adds to what xrun ships and never hides it. One that can't be imported is recorded here, with the reason, and
+everything else goes on. Reading the installed packages' metadata costs tens of milliseconds, so callers look in their
+own tables first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+SCHEDULERS = "xrun.schedulers"
+COMPONENTS = "xrun.components"
+NAMED_RESOURCES = "xrun.named_resources"
+CLI_COMMANDS = "xrun.cli.commands"
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin that could not be loaded.
+
+    Attributes:
+        group: the entry-point group it is in.
+        name: its name there.
+        target: the object it points at, as ``module:attribute``.
+        reason: the first line of what went wrong.
+    """
+
+    group: str
+    name: str
+    target: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.name!r} ({self.group}, {self.target}) can't be loaded: {self.reason}"
+
+
+_broken: dict[tuple[str, str], BrokenPlugin] = {}
+
+
+@cache
+def targets(group: str) -> dict[str, str]:
+    """Names of a group's plugins and what they point at, nothing imported.
+
+    Args:
+        group: an entry-point group, one of this module's constants.
+
+    Returns:
+        name -> ``module:attribute``, sorted by name.
+    """
+    from importlib.metadata import entry_points
+
+    return {ep.name: ep.value for ep in sorted(entry_points(group=group), key=lambda ep: ep.name)}
+
+
+def load(group: str, name: str) -> Any | None:
+    """Imports one plugin.
+
+    Args:
+        group: the entry-point group.
+        name: the plugin's name in it.
+
+    Returns:
+        What the entry point names, or None if there is none of that name or it can't be loaded (see `broken`).
+    """
+    from importlib.metadata import EntryPoint
+
+    target = targets(group).get(name)
+    if target is None or (group, name) in _broken:
+        return None
+    try:
+        return EntryPoint(name, target, group).load()
+    except Exception as error:  # a plugin may fail in any way at import
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _broken[group, name] = BrokenPlugin(group, name, target, reason)
+        return None
+
+
+def broken(group: str | None = None) -> list[BrokenPlugin]:
+    """The plugins that failed to load so far, of one group or of all."""
+    return [b for b in _broken.values() if group in (None, b.group)]
+
+
+def broken_hint(group: str, name: str) -> str:
+    """Why the plugin of that name could not be loaded; empty if nothing is known against it."""
+    found = _broken.get((group, name))
+    return str(found) if found else ""

@@ -1,0 +1,197 @@
+"""AppDef to plain data and back: dicts, JSON, YAML; a stable order, unknown fields refused by name."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from xrun.errors import InvalidValue, suggestion
+from xrun.specs.app import AppDef
+from xrun.specs.mounts import BindMount, DeviceMount, MountType, VolumeMount
+
+T = TypeVar("T")
+
+_MOUNT_TYPES: dict[type, MountType] = {
+    BindMount: MountType.BIND,
+    VolumeMount: MountType.VOLUME,
+    DeviceMount: MountType.DEVICE,
+}
+_MOUNT_CLASSES = {kind.value: cls for cls, kind in _MOUNT_TYPES.items()}
+
+
+def to_dict(app: AppDef) -> dict[str, Any]:
+    """An AppDef as plain dicts, lists, strings and numbers, fields in the order of their definition."""
+    plain: dict[str, Any] = to_plain(app)
+    return plain
+
+
+def from_dict(data: Mapping[str, Any]) -> AppDef:
+    """The AppDef that `to_dict` gave.
+
+    Raises:
+        InvalidValue: an unknown field, a missing one, or a value of the wrong type, named by its path.
+    """
+    return from_plain(AppDef, data, "app")
+
+
+def to_json(app: AppDef) -> str:
+    """An AppDef as indented JSON."""
+    import json
+
+    return json.dumps(to_dict(app), indent=2, ensure_ascii=False)
+
+
+def from_json(text: str) -> AppDef:
+    """The AppDef in a JSON text.
+
+    Raises:
+        InvalidValue: not JSON, or not an AppDef.
+    """
+    import json
+
+    try:
+        return from_dict(json.loads(text))
+    except ValueError as error:
+        raise InvalidValue(f"not JSON: {error}") from error
+
+
+def to_yaml(app: AppDef) -> str:
+    """An AppDef as YAML."""
+    import yaml
+
+    return str(yaml.dump(to_dict(app), sort_keys=False, allow_unicode=True, Dumper=_c_or_python("SafeDumper")))
+
+
+def from_yaml(text: str) -> AppDef:
+    """The AppDef in a YAML text.
+
+    Raises:
+        InvalidValue: not YAML, or not an AppDef.
+    """
+    import yaml
+
+    try:
+        data = yaml.load(text, Loader=_c_or_python("SafeLoader"))  # noqa: S506 - a safe loader either way
+    except yaml.YAMLError as error:
+        raise InvalidValue(f"not YAML: {' '.join(str(error).split())}") from error
+    return from_dict(data)
+
+
+def to_plain(value: Any) -> Any:
+    """Any spec object as plain data; a mount gets a ``type`` key."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, dict):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_plain(v) for v in value]
+    names = _field_names(type(value))
+    if names is None:
+        return str(value)
+    plain = {name: to_plain(getattr(value, name)) for name in names}
+    kind = _MOUNT_TYPES.get(type(value))
+    return {"type": kind.value, **plain} if kind else plain
+
+
+def from_plain(cls: type[T], data: Any, path: str) -> T:
+    """One dataclass of specs from plain data.
+
+    Args:
+        cls: the dataclass.
+        data: what should be a mapping of its fields.
+        path: where it stands, for messages.
+
+    Raises:
+        InvalidValue: an unknown field, a missing one, or a value of the wrong type.
+    """
+    if not isinstance(data, Mapping):
+        raise InvalidValue(f"{path} is {_article(data)}, it must be a mapping of {cls.__name__}'s fields")
+    hints = _hints(cls)
+    unknown = [str(key) for key in data if key not in hints]
+    if unknown:
+        raise InvalidValue(f"{path} has an unknown field {unknown[0]!r}{suggestion(unknown[0], hints)}")
+    required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+    missing = [name for name in required if name not in data]
+    if missing:
+        raise InvalidValue(f"{path} lacks {', '.join(missing)}")
+    return cls(**{key: _convert(hints[key], value, f"{path}.{key}") for key, value in data.items()})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin = typing.get_origin(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(hint, value, path)
+    if origin is list:
+        if not isinstance(value, list):
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a list")
+        return [_convert(typing.get_args(hint)[0], v, f"{path}[{i}]") for i, v in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping")
+        return {_key(k, path): _convert(typing.get_args(hint)[1], v, f"{path}.{k}") for k, v in value.items()}
+    if is_dataclass(hint):
+        return from_plain(typing.cast(type, hint), value, path)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _convert_enum(hint, value, path)
+    accepted: Any = (int, float) if hint is float else hint
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        raise InvalidValue(f"{path} is {_article(value)} ({value!r}), it must be {_article(hint())}")
+    return value
+
+
+def _convert_union(hint: Any, value: Any, path: str) -> Any:
+    options = [a for a in typing.get_args(hint) if a is not type(None)]
+    if value is None and len(options) < len(typing.get_args(hint)):
+        return None
+    if all(a in _MOUNT_TYPES for a in options):
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        if kind not in _MOUNT_CLASSES:
+            raise InvalidValue(f"{path}.type is {kind!r}, it must be one of {', '.join(_MOUNT_CLASSES)}")
+        return from_plain(_MOUNT_CLASSES[kind], {k: v for k, v in value.items() if k != "type"}, path)
+    return _convert(options[0], value, path)
+
+
+def _convert_enum(hint: type[Enum], value: Any, path: str) -> Enum:
+    try:
+        return hint(value)
+    except ValueError:
+        names = [str(e.value) for e in hint]
+        raise InvalidValue(f"{path} is {value!r}{suggestion(str(value), names)}") from None
+
+
+def _key(key: Any, path: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidValue(f"{path} has the key {key!r}, {_article(key)}; keys must be strings")
+    return key
+
+
+_ARTICLES = {str: "a string", int: "a whole number", float: "a number", bool: "a bool", list: "a list", dict: "a mapping"}
+
+
+def _article(value: Any) -> str:
+    return "null" if value is None else _ARTICLES.get(type(value), f"a {type(value).__name__}")
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+@cache
+def _field_names(cls: type) -> tuple[str, ...] | None:
+    return tuple(f.name for f in fields(cls)) if is_dataclass(cls) else None
+
+
+def _c_or_python(name: str) -> Any:
+    import yaml
+
+    return getattr(yaml, f"C{name}", getattr(yaml, name))
