@@ -1,0 +1,68 @@
+"""WHERE jobs run: one package a backend, and what they share.
+
+A backend knows the specs and nothing of another backend; its ``client.py`` is the only file that touches the system.
+The built-in ones are a table of names; nothing of a backend is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from xrun import plugins
+from xrun.errors import UnknownName
+
+if TYPE_CHECKING:
+    from xrun.schedulers.api import Scheduler, SchedulerFactory
+
+BUILTIN = {
+    "local": "xrun.schedulers.local.scheduler:create_scheduler",
+    "memory": "xrun.schedulers.memory.scheduler:create_scheduler",
+}
+"""name -> ``module:factory``; the first one is the default."""
+
+ALIASES = {"local_cwd": "local"}
+"""TorchX's names of our schedulers."""
+
+DEFAULT_SCHEDULER = "local"
+
+__all__ = ["ALIASES", "BUILTIN", "DEFAULT_SCHEDULER", "create_scheduler", "get_scheduler_factories", "scheduler_names"]
+
+
+def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None = None) -> Scheduler[Any]:
+    """Makes one scheduler.
+
+    Args:
+        name: its name or alias.
+        session: the profile it works in.
+        params: passed to its factory.
+
+    Raises:
+        UnknownName: there is none of that name, or its plugin can't be loaded.
+    """
+    name = ALIASES.get(name, name)
+    factory = _load(name)
+    if factory is None:
+        hint = plugins.broken_hint(plugins.SCHEDULERS, name)
+        raise UnknownName("scheduler", name, scheduler_names(), hint)
+    return factory(session, **(params or {}))
+
+
+def scheduler_names() -> list[str]:
+    """Every scheduler there is, ours first; plugins are not imported."""
+    return [*BUILTIN, *(n for n in plugins.targets(plugins.SCHEDULERS) if n not in BUILTIN)]
+
+
+def get_scheduler_factories() -> dict[str, SchedulerFactory]:
+    """name -> factory, for every scheduler that can be loaded."""
+    found = {name: _load(name) for name in scheduler_names()}
+    return {name: factory for name, factory in found.items() if factory is not None}
+
+
+def _load(name: str) -> SchedulerFactory | None:
+    if name in BUILTIN:
+        module, _, attribute = BUILTIN[name].partition(":")
+        factory: SchedulerFactory = getattr(import_module(module), attribute)
+        return factory
+    return plugins.load(plugins.SCHEDULERS, name)

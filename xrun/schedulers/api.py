@@ -1,0 +1,431 @@
+"""The contract between xrun and a system that runs jobs.
+
+A backend writes seven methods (``build_request``, ``submit_request``, ``describe_many``, ``list_ours``,
+``cancel_existing``, ``delete_existing``, ``iter_logs``). What must be the same everywhere is written once, here, around
+them: checks, exactly-once submission, what "not found" means, idempotent cancel, waiting.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from xrun.errors import BackendError, InvalidJob, JobNotFound, RequestConflict, UnknownName, Unsupported, UsageError
+from xrun.schedulers.capabilities import Capabilities, check_capabilities
+from xrun.schedulers.logs import LogChunk, LogQuery, Stream, text_lines
+from xrun.specs.app import AppDef, clone
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.handle import DEFAULT_SESSION, make_app_handle
+from xrun.specs.identity import make_app_id, new_request_id, spec_hash
+from xrun.specs.options import CommonOptions, runopts
+from xrun.specs.problems import Problem, Severity
+from xrun.specs.states import AppState, is_terminal
+from xrun.specs.status import AppStatus
+from xrun.specs.validation import validate
+
+__all__ = [
+    "AppDescription",
+    "ListFilter",
+    "ListedApp",
+    "Probe",
+    "Scheduler",
+    "Stream",
+]
+
+R = TypeVar("R")
+
+_REDRAWS = 5  # tries at a random id before a collision is taken for a fault
+
+
+@dataclass(frozen=True)
+class AppDescription:
+    """An app as the system knows it.
+
+    Attributes:
+        app_id: its id.
+        status: where it is.
+        app: the job as it was submitted, or None if the system does not keep it.
+        request_id: what its id was made from; empty if not kept.
+        spec_hash: hash of job and options; empty if not kept.
+        user: who submitted it.
+        submitted: Unix time.
+    """
+
+    app_id: str
+    status: AppStatus
+    app: AppDef | None = None
+    request_id: str = ""
+    spec_hash: str = ""
+    user: str = ""
+    submitted: float = 0.0
+
+
+@dataclass(frozen=True)
+class ListedApp:
+    """One row of a list.
+
+    Attributes:
+        app_id: its id.
+        name: the app's name.
+        state: where it is.
+        user: who submitted it.
+        submitted: Unix time.
+    """
+
+    app_id: str
+    name: str
+    state: AppState
+    user: str = ""
+    submitted: float = 0.0
+
+
+@dataclass(frozen=True)
+class ListFilter:
+    """Which apps to list.
+
+    Attributes:
+        user: only this user's (None for everybody's).
+        name: only apps of this name.
+        states: only apps in one of these states (empty for all).
+        since: only apps submitted at or after this Unix time.
+    """
+
+    user: str | None = None
+    name: str | None = None
+    states: frozenset[AppState] = frozenset()
+    since: float | None = None
+
+    def takes(self, row: ListedApp) -> bool:
+        """Whether a row is asked for."""
+        return (
+            self.user in (None, row.user)
+            and self.name in (None, row.name)
+            and (not self.states or row.state in self.states)
+            and (self.since is None or row.submitted >= self.since)
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One thing that ``xrun doctor`` looked at: what, whether it is all right, and what was found or is to be done."""
+
+    subject: str
+    ok: bool
+    detail: str
+
+
+# Scheduler has a method named list, so inside it these types go by other names
+_Texts = list[str]
+_Problems = list[Problem]
+_Probes = list[Probe]
+_Rows = list[ListedApp]
+
+
+class Scheduler(abc.ABC, Generic[R]):
+    """A system that runs jobs.
+
+    Args:
+        session: a profile of the configuration; part of every handle.
+    """
+
+    name: ClassVar[str]
+    """What ``-s`` and handles call it."""
+
+    options_type: ClassVar[type[CommonOptions]] = CommonOptions
+    """A frozen dataclass: name, type, default and help of every option."""
+
+    def __init__(self, session: str = DEFAULT_SESSION) -> None:
+        self.session = session
+
+    # --- what a backend writes -------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def build_request(self, app: AppDef, options: Any, app_id: str) -> R:
+        """The system's own request. Pure: no I/O, no clock, nothing random, no SDK."""
+
+    @abc.abstractmethod
+    def submit_request(self, info: AppDryRunInfo[R]) -> bool:
+        """Sends a request, exactly once.
+
+        Returns:
+            False if an app of that id is already there; it is left as it is.
+        """
+
+    @abc.abstractmethod
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
+        """What is known of some apps, in one call where the system can; an absent key means no such job."""
+
+    @abc.abstractmethod
+    def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
+        """Apps that xrun submitted here; a backend may filter more coarsely than asked."""
+
+    @abc.abstractmethod
+    def cancel_existing(self, app_id: str) -> None:
+        """Begins to stop an app that is there and has not ended; the state afterwards is CANCELLED."""
+
+    @abc.abstractmethod
+    def delete_existing(self, app_id: str) -> bool:
+        """Removes all that is left of an app that has ended, or of a half-made one; False if there was nothing."""
+
+    @abc.abstractmethod
+    def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """What an app that is there wrote, in order of arrival; honours every field of the query."""
+
+    # --- hooks with defaults ---------------------------------------------------------------------------------------
+
+    def capabilities(self, options: Any) -> Capabilities:
+        """What this scheduler honours with these options."""
+        return Capabilities()
+
+    def render(self, request: R) -> str:
+        """The request as text that works by hand."""
+        return str(request)
+
+    def request_notices(self, request: R) -> _Texts:
+        """What was rounded or left out while building the request, one line each."""
+        return []
+
+    def check_request(self, info: AppDryRunInfo[R]) -> _Problems:
+        """Asks the system whether it would take the request."""
+        return []
+
+    def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
+        """What is known of some apps, again and again, at once and then after each change.
+
+        The default asks the system, ten times a second at first and every ten seconds in the end; a system that can tell
+        by itself should.
+
+        Args:
+            app_ids: which.
+            timeout: seconds after which it stops (default: never).
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.1
+        while True:
+            yield self.describe_many(app_ids)
+            left = pause if end is None else min(pause, end - time.monotonic())
+            if left <= 0:
+                return
+            time.sleep(left)
+            pause = min(pause * 1.5, 10.0)
+
+    def probe(self) -> _Probes:
+        """What ``xrun doctor`` shows."""
+        return []
+
+    def close(self) -> None:
+        """Lets go of connections and helpers; jobs go on."""
+
+    # --- what is the same everywhere -------------------------------------------------------------------------------
+
+    def run_opts(self) -> runopts:
+        """The options by name."""
+        return runopts(self.options_type)
+
+    def handle_of(self, app_id: str) -> str:
+        """The handle of an app here."""
+        return make_app_handle(self.name, self.session, app_id)
+
+    def check(self, app: AppDef, options: Any) -> _Problems:
+        """Everything wrong with a job, in general and for this scheduler; nothing is asked of the system.
+
+        Args:
+            app: the job.
+            options: this scheduler's options, or the values of them.
+        """
+        found = validate(app)
+        if any(p.severity is Severity.ERROR for p in found):
+            return found
+        return found + check_capabilities(app, self.capabilities(self._resolve(options)), self.name)
+
+    def submit_dryrun(
+        self, app: AppDef, cfg: Any, request_id: str | None = None, *, reproducible: bool = False
+    ) -> AppDryRunInfo[R]:
+        """The request for a job, ready to be sent; no side effect.
+
+        Args:
+            app: the job; a copy is taken.
+            cfg: this scheduler's options, or a mapping of the values that aren't defaults.
+            request_id: makes the submission idempotent (default: random).
+            reproducible: take the request id from the job itself, so that the same job renders the same.
+
+        Raises:
+            InvalidJob: the job is wrong; every problem is named.
+            Unsupported: the job is right but asks for what this scheduler can't do.
+        """
+        options = self._resolve(cfg)
+        problems = validate(app)
+        _raise_errors(problems, InvalidJob)
+        problems += check_capabilities(app, self.capabilities(options), self.name)
+        _raise_errors(problems, Unsupported)
+        app = clone(app)
+        chosen = request_id is not None or reproducible
+        if request_id is None:
+            request_id = spec_hash(app, vars(options)) if reproducible else new_request_id()
+        notices = [str(p) for p in problems] if problems else []
+        return self._info(app, options, request_id, chosen, notices)
+
+    def submit(self, app: AppDef, cfg: Any, request_id: str | None = None) -> str:
+        """`submit_dryrun` and `schedule` in one; returns the app id."""
+        return self.schedule(self.submit_dryrun(app, cfg, request_id))
+
+    def schedule(self, info: AppDryRunInfo[R]) -> str:
+        """Sends a request, exactly once.
+
+        Returns:
+            The app's id: a new one, or the old one if the same request was sent before.
+
+        Raises:
+            RequestConflict: the request id already stands for another job.
+            BackendError: the system refused.
+        """
+        for _ in range(_REDRAWS):
+            if self.submit_request(info):
+                return info.app_id
+            there = self.describe(info.app_id)
+            if there is not None and there.request_id == info.request_id:
+                if there.spec_hash == info.spec_hash:
+                    return info.app_id
+                fields = _differences(there.app, info.app)
+                raise RequestConflict(info.request_id, self.handle_of(info.app_id), fields)
+            if info.chosen_request_id:
+                raise BackendError(
+                    f"{self.handle_of(info.app_id)} exists and belongs to another request; choose another request id"
+                )
+            fresh = self._info(info.app, info.options, new_request_id(), False, info.notices)
+            info.request, info.app_id, info.request_id = fresh.request, fresh.app_id, fresh.request_id
+        raise BackendError(f"no free app id found for {info.app.name!r} in {_REDRAWS} tries")
+
+    def describe(self, app_id: str) -> AppDescription | None:
+        """What is known of one app; None if there is none."""
+        return self.describe_many([app_id]).get(app_id)
+
+    def exists(self, app_id: str) -> bool:
+        """Whether there is such an app."""
+        return self.describe(app_id) is not None
+
+    def cancel(self, app_id: str) -> None:
+        """Stops an app; does nothing if it has ended.
+
+        Raises:
+            JobNotFound: there is no such app.
+        """
+        if not is_terminal(self._existing(app_id).status.state):
+            self.cancel_existing(app_id)
+
+    def delete(self, app_id: str) -> None:
+        """Stops an app if need be and removes all that is left of it.
+
+        Raises:
+            JobNotFound: there is nothing of that name.
+        """
+        there = self.describe(app_id)
+        if there is not None and not is_terminal(there.status.state):
+            self.cancel_existing(app_id)
+            for found in self.watch([app_id]):
+                if app_id not in found or is_terminal(found[app_id].status.state):
+                    break
+        if not self.delete_existing(app_id) and there is None:
+            raise JobNotFound(self.handle_of(app_id))
+
+    def list(self, wanted: ListFilter | None = None) -> _Rows:
+        """Apps that xrun submitted here, the newest first."""
+        wanted = wanted or ListFilter()
+        rows = [row for row in self.list_ours(wanted) if wanted.takes(row)]
+        return sorted(rows, key=lambda row: (-row.submitted, row.app_id))
+
+    def logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """What an app wrote, as chunks of bytes.
+
+        Raises:
+            JobNotFound: there is no such app.
+            UnknownName: it has no such role or replica.
+            UsageError: this scheduler does not keep that stream apart.
+        """
+        there = self._existing(app_id)
+        streams = self.capabilities(self._resolve({})).streams
+        if query.stream.value not in streams:
+            raise UsageError(f"{self.name} can't select {query.stream}; it has {', '.join(sorted(streams))}")
+        if query.role is not None:
+            self._check_target(there, query)
+        return self.iter_logs(app_id, query)
+
+    def log_iter(
+        self,
+        app_id: str,
+        role_name: str,
+        k: int = 0,
+        regex: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        should_tail: bool = False,
+        streams: Stream | None = None,
+    ) -> Iterator[str]:
+        r"""Lines of one replica, each with its ``\n`` (TorchX's signature).
+
+        Args:
+            app_id: the app.
+            role_name: its role.
+            k: the replica's number.
+            regex: only lines in which this is found.
+            since: Unix time of the first output wanted.
+            until: Unix time of the last output wanted.
+            should_tail: follow until the app has ended.
+            streams: which output (default: both, in order of arrival).
+        """
+        stream = streams or Stream.COMBINED
+        query = LogQuery(role_name, (k,), stream, since, until, follow=should_tail)
+        return text_lines(self.logs(app_id, query), regex)
+
+    def _resolve(self, options: Any) -> Any:
+        return options if isinstance(options, self.options_type) else self.run_opts().resolve(options or {})
+
+    def _info(
+        self, app: AppDef, options: Any, request_id: str, chosen: bool, notices: _Texts
+    ) -> AppDryRunInfo[R]:
+        app_id = make_app_id(app.name, request_id)
+        request = self.build_request(app, options, app_id)
+        return AppDryRunInfo(
+            request,
+            self.render,
+            app=app,
+            scheduler=self.name,
+            options=options,
+            app_id=app_id,
+            request_id=request_id,
+            chosen_request_id=chosen,
+            notices=notices + self.request_notices(request),
+        )
+
+    def _existing(self, app_id: str) -> AppDescription:
+        there = self.describe(app_id)
+        if there is None:
+            raise JobNotFound(self.handle_of(app_id))
+        return there
+
+    def _check_target(self, there: AppDescription, query: LogQuery) -> None:
+        counts = {r.role: len(r.replicas) for r in there.status.roles}
+        if query.role not in counts:
+            raise UnknownName("role", str(query.role), counts)
+        for k in query.replicas or ():
+            if not 0 <= k < counts[query.role]:
+                raise UsageError(f"role {query.role} has replicas 0 to {counts[query.role] - 1}, not {k}")
+
+
+SchedulerFactory = Callable[..., Scheduler[Any]]
+"""Makes a scheduler: ``factory(session, **params)``; params that it does not know are ignored."""
+
+
+def _raise_errors(problems: list[Problem], error: type[InvalidJob]) -> None:
+    if problems and any(p.severity is Severity.ERROR for p in problems):
+        raise error([p for p in problems if p.severity is Severity.ERROR])
+
+
+def _differences(old: AppDef | None, new: AppDef) -> list[str]:
+    """Paths at which two jobs differ."""
+    from xrun.specs.serialize import differences, to_dict
+
+    return differences(to_dict(old), to_dict(new)) if old is not None else []

@@ -1,0 +1,304 @@
+"""What the scheduler asks of this machine: apps made, found, waited for, cancelled, removed, and cleaned up after."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from xrun.errors import BackendError, InvalidValue
+from xrun.schedulers.local import processes, state
+from xrun.schedulers.local.launch import EXISTS, CREATED, Forker, Launch, fork_supervisor
+
+_MERCY = 2.0  # seconds between SIGTERM and SIGKILL for what a dead supervisor left
+_IN_THE_MAKING = 60.0  # seconds during which a folder without a supervisor may be about to get one
+
+
+class LocalClient:
+    """One launcher's view of this machine.
+
+    Args:
+        own_process: whether this process is a command of ours, without threads, so that it may fork by itself.
+    """
+
+    def __init__(self, own_process: bool) -> None:
+        self._own_process = own_process
+        self._forker: Forker | None = None
+
+    def launch(self, launch: Launch) -> bool:
+        """Makes an app; False if there is one of that id.
+
+        Raises:
+            BackendError: it can't be made.
+        """
+        if self._own_process:
+            answer = fork_supervisor(launch)
+        else:
+            self._forker = self._forker or Forker()
+            answer = self._forker.fork(launch)
+        if answer in (CREATED, EXISTS):
+            return answer == CREATED
+        raise BackendError(answer)
+
+    def close(self) -> None:
+        """Ends the forker, if there is one."""
+        if self._forker is not None:
+            self._forker.close()
+            self._forker = None
+
+
+class Line:
+    """A connection to an app's supervisor: it says that something changed, and closes when the supervisor ends.
+
+    Args:
+        app_id: the app; without a living supervisor the line is closed from the start.
+    """
+
+    def __init__(self, app_id: str) -> None:
+        self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
+        try:
+            folder = os.open(state.folder_of(app_id), os.O_PATH | os.O_CLOEXEC)
+            try:
+                # through /proc since a socket's path may have 107 bytes at most
+                self._socket.connect(f"/proc/self/fd/{folder}/{state.SOCKET}")
+                self._socket.setblocking(False)
+            finally:
+                os.close(folder)
+        except OSError:
+            self.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether the supervisor is there, as far as is known."""
+        return self._socket is not None
+
+    def fileno(self) -> int:
+        """For poll; -1 once closed."""
+        return self._socket.fileno() if self._socket else -1
+
+    def send(self, word: bytes) -> None:
+        """Tells the supervisor something."""
+        if self._socket:
+            with suppress(OSError):
+                self._socket.send(word)
+
+    def drain(self) -> None:
+        """Takes in what the supervisor said; closes the line if it is gone."""
+        try:
+            while self._socket:
+                if not self._socket.recv(4096):
+                    self.close()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+
+def wait_any(lines: list[Line], timeout: float | None) -> None:
+    """Sleeps until one of the supervisors says something or ends, or the time is up.
+
+    Args:
+        lines: open lines; none means only the time counts.
+        timeout: seconds, or None for ever.
+    """
+    poll = select.poll()
+    for line in lines:
+        poll.register(line, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
+    for line in lines:
+        if line.fileno() in ready:
+            line.drain()
+
+
+def app_ids() -> list[str]:
+    """Every app of this home."""
+    try:
+        return os.listdir(os.path.join(state.root(), "apps"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise state.state_error(error, "list the jobs in") from error
+
+
+def remove(app_id: str) -> bool:
+    """Removes an app's folder; False if there was none."""
+    folder = state.folder_of(app_id)
+    if not os.path.isdir(folder):
+        return False
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise state.state_error(error, "remove") from error
+    with suppress(OSError):
+        os.unlink(os.path.join(state.root(), "live", app_id))
+    return True
+
+
+def resolve_secrets(references: Mapping[str, str], env: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """Values of secrets, by the name of the variable they go to.
+
+    Raises:
+        InvalidValue: one can't be had; the message holds the reference, never a value.
+    """
+    values = {}
+    for name, reference in references.items():
+        kind, _, where = reference.partition(":")
+        if kind == "env":
+            value = env.get(where.encode())
+            if value is None:
+                raise InvalidValue(f"secret {name}: the environment variable {where} is not set here")
+        else:
+            try:
+                with open(where, "rb") as file:
+                    value = file.read().removesuffix(b"\n")
+            except OSError as error:
+                raise InvalidValue(f"secret {name}: can't read {where}: {error.strerror}") from error
+        if b"\0" in value:
+            raise InvalidValue(f"secret {name}: its value holds a NUL byte, which no environment can carry")
+        values[name] = value
+    return values
+
+
+def sweep() -> list[str]:
+    """Ends what supervisors that were killed left behind, and closes the books on their apps.
+
+    Returns:
+        The apps that were closed.
+    """
+    live = os.path.join(state.root(), "live")
+    try:
+        names = os.listdir(live)
+    except OSError:
+        return []
+    closed = []
+    for name in names:
+        if name.endswith(".new"):
+            _sweep_unborn(os.path.join(live, name))
+        elif _is_of_this_host(name) and _sweep_app(name):
+            closed.append(name)
+    return closed
+
+
+def _sweep_unborn(folder: str) -> None:
+    """Removes a folder whose supervisor was killed before it was complete."""
+    fd = _lock(os.path.join(folder, state.LOCK))
+    if not _recent(folder) and (fd is not None or not os.path.exists(os.path.join(folder, state.LOCK))):
+        shutil.rmtree(folder, ignore_errors=True)
+    if fd is not None:
+        os.close(fd)
+
+
+def _is_of_this_host(app_id: str) -> bool:
+    record = state.read(app_id)
+    if record is None or not record.head:
+        return True
+    mine, its = state.host_identity(), record.head.get("host", {})
+    return its.get("host") == mine["host"] and its.get("pidns") == mine["pidns"]
+
+
+def _sweep_app(app_id: str) -> bool:
+    mark = os.path.join(state.root(), "live", app_id)
+    fd = _lock(os.path.join(state.folder_of(app_id), state.LOCK))
+    if fd is None:
+        if not os.path.isdir(state.folder_of(app_id)) and not _recent(mark):
+            with suppress(OSError):
+                os.unlink(mark)
+        return False
+    try:
+        record = state.read(app_id)
+        if record is None or record.ended:
+            return False
+        _end_leftovers(record)
+        _close_books(record)
+    finally:
+        with suppress(OSError):
+            os.unlink(mark)
+        os.close(fd)
+    return True
+
+
+def _recent(path: str) -> bool:
+    """Whether something may still be in the making."""
+    try:
+        return time.time() - os.stat(path).st_mtime < _IN_THE_MAKING
+    except OSError:
+        return False
+
+
+def _end_leftovers(record: state.AppRecord) -> None:
+    sessions = {r.pid for r in record.replicas.values() if processes.is_alive(r.pid, r.pid_start)}
+    mark = f"XRUN_APP_ID={record.app_id}".encode()
+    left = {pid: state.process_start(pid) for pid in processes.find_marked(mark)}
+    for pid in sessions:
+        left |= {p: state.process_start(p) for p in [pid, *processes.descendants(pid)]}
+    for number, patience in ((signal.SIGTERM, _MERCY), (signal.SIGKILL, _MERCY)):
+        for pid, started in left.items():
+            if processes.is_alive(pid, started):
+                processes.send(pid, number)
+        _wait_gone(left, patience)
+
+
+def _wait_gone(pids: Mapping[int, int], patience: float) -> None:
+    end = time.monotonic() + patience
+    for pid, started in pids.items():
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        try:
+            if processes.is_alive(pid, started):
+                select.select([fd], [], [], max(0.0, end - time.monotonic()))
+        finally:
+            os.close(fd)
+
+
+def _close_books(record: state.AppRecord) -> None:
+    """Writes the verdict that the supervisor could not."""
+    path = os.path.join(state.folder_of(record.app_id), state.EVENTS)
+    try:
+        with open(path, "rb") as file:
+            written = file.read().split(b"\0", 1)[0]
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            end = written.rfind(b"\n") + 1
+            os.pwrite(fd, bytes(len(written) - end), end)  # a line that was cut short
+            writer = state.EventWriter(fd, at=end)
+            writer.write("state", state="FAILED", reason=death_reason(record), final=True)
+        finally:
+            os.close(fd)
+    except OSError:
+        pass  # readers come to the same verdict without it
+
+
+def death_reason(record: state.AppRecord) -> str:
+    """Why an app without a supervisor and without a verdict failed."""
+    its, mine = record.head.get("host", {}), state.host_identity()
+    if its and its.get("boot") != mine["boot"]:
+        return "exit code unknown: the machine was rebooted"
+    return "exit code unknown: supervisor killed"
+
+
+def _lock(path: str) -> int | None:
+    """The lock of a dead supervisor, or None if it can't be had."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd

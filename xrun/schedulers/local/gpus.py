@@ -1,0 +1,129 @@
+"""Which GPU is whose: a lock a device, held by the supervisor and by the replica that has it.
+
+The kernel lets go of a lock when the last process that holds it ends, so a device is free exactly when nobody uses it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Mapping, Sequence
+
+from xrun.errors import BackendError
+from xrun.schedulers.local import state
+
+
+def visible_devices(option: int, env: Mapping[bytes, bytes]) -> list[str]:
+    """The devices that jobs may be given.
+
+    Args:
+        option: a number of made-up devices, or -1 to count the real ones.
+        env: the launcher's environment; its CUDA_VISIBLE_DEVICES limits the choice.
+
+    Returns:
+        Ids as CUDA_VISIBLE_DEVICES takes them.
+    """
+    if option >= 0:
+        return [str(k) for k in range(option)]
+    limit = env.get(b"CUDA_VISIBLE_DEVICES")
+    if limit is not None:
+        return [name.strip() for name in limit.decode("utf-8", "replace").split(",") if name.strip()]
+    return _ask_nvidia_smi()
+
+
+class GpuLocks:
+    """The locks on the devices of one app.
+
+    Args:
+        devices: the ids to choose from.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self._folder = os.path.join(state.root(), "gpus")
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        self._devices = devices
+        self._waiters: set[int] = set()
+
+    def take(self, count: int) -> list[str] | None:
+        """Takes ``count`` devices, all or none, for this process and all that it starts from now on.
+
+        Returns:
+            Their ids, or None if fewer are free.
+        """
+        gate = self._open("all")
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        taken: dict[str, int] = {}
+        for name in self._devices:
+            fd = self._open(name) if len(taken) < count else -1
+            if fd >= 0 and _try_lock(fd):
+                taken[name] = fd
+            elif fd >= 0:
+                os.close(fd)
+        if len(taken) == count:
+            for fd in taken.values():
+                os.set_inheritable(fd, True)
+        else:
+            for fd in taken.values():
+                os.close(fd)
+        os.close(gate)
+        return list(taken) if len(taken) == count else None
+
+    def wait_for_change(self) -> None:
+        """Starts a child for every device; one that ends says that its device became free.
+
+        A lock can't be waited for beside other events, and no signal tells of one that is let go.
+        """
+        for name in self._devices:
+            pid = os.fork()
+            if pid == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                try:
+                    fd = self._open(name)
+                    if not _try_lock(fd):
+                        fcntl.flock(fd, fcntl.LOCK_EX)
+                        os._exit(0)
+                    signal.pause()  # it is free now and wasn't enough: only another one helps
+                finally:
+                    os._exit(0)
+            self._waiters.add(pid)
+
+    def waiter_ended(self, pid: int) -> bool:
+        """Whether ``pid``, which has ended, was a child of `wait_for_change`; the others are ended then."""
+        if pid not in self._waiters:
+            return False
+        self._waiters.discard(pid)
+        self.stop_waiting()
+        return True
+
+    def stop_waiting(self) -> None:
+        """Ends the children of `wait_for_change`."""
+        for pid in self._waiters:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self._waiters.clear()
+
+    def _open(self, name: str) -> int:
+        path = os.path.join(self._folder, f"{name.replace('/', '_')}.lock")
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _ask_nvidia_smi() -> list[str]:
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except FileNotFoundError:
+        return []
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BackendError(f"nvidia-smi can't count the GPUs ({error}); say how many with -cfg gpus=N") from error
+    return done.stdout.split()

@@ -1,0 +1,245 @@
+"""Making an app: its folder, its supervisor, and the word that both are there.
+
+A supervisor makes the app's folder under a temporary name, takes the lock in it and only then gives it its name: an app
+that can be seen has a supervisor, and whoever asked for it may be killed at any moment. A launcher that owns its process
+(the command line) forks the supervisor itself; any other has a forker, a small process without threads that forks one
+for each request and ends when its socket closes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import json
+import marshal
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from xrun.errors import BackendError
+from xrun.schedulers.local import state
+from xrun.schedulers.local.supervisor import Plan, Supervisor
+from xrun.specs.serialize import from_plain, to_plain
+
+CREATED, EXISTS = "created", "exists"
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A plan and what ``app.json`` will say."""
+
+    plan: Plan
+    head: Mapping[str, Any]
+
+
+def fork_supervisor(launch: Launch) -> str:
+    """Forks the supervisor of an app from this process, which must have no other threads.
+
+    Returns:
+        CREATED, EXISTS, or why it could not be done.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            os.close(reader)
+            _supervise(launch, writer)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        answer = file.read()
+    return answer or "its supervisor ended at once"
+
+
+class Forker:
+    """A process that forks supervisors for a launcher that has threads, or more memory than a copy is worth."""
+
+    def __init__(self) -> None:
+        import subprocess
+        import threading
+
+        self._lock = threading.Lock()
+        self._socket, theirs = socket.socketpair()
+        package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+        code = f"import sys; sys.path.insert(0, {package_root!r}); from {__name__} import serve; serve({theirs.fileno()})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", code],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, state.HOME_VARIABLE: state.home()},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+
+    def fork(self, launch: Launch) -> str:
+        """As `fork_supervisor`, from any thread.
+
+        Raises:
+            BackendError: the forker is gone.
+        """
+        body = marshal.dumps((vars(launch.plan) | {"app": to_plain(launch.plan.app)}, dict(launch.head)))
+        with self._lock:
+            try:
+                self._socket.sendall(_LENGTH.pack(len(body)) + body)
+                answer = _receive(self._socket)
+            except OSError as error:
+                raise BackendError(f"the local forker is gone ({error}); make a new Runner") from error
+        if answer is None:
+            raise BackendError("the local forker is gone; make a new Runner")
+        return answer.decode()
+
+    def close(self) -> None:
+        """Ends the forker; supervisors go on."""
+        self._socket.close()
+        self._process.wait()
+
+
+def serve(fileno: int) -> None:
+    """The forker's main loop: a request, a fork, an answer, until the socket closes."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the supervisors
+    gc.freeze()
+    with socket.socket(fileno=fileno) as connection:
+        connection.set_inheritable(False)
+        while (body := _receive(connection)) is not None:
+            values, head = marshal.loads(body)  # noqa: S302 - from our own launcher, over a private socket
+            from xrun.specs.app import AppDef
+
+            values["app"] = from_plain(AppDef, values["app"], "app")
+            answer = fork_supervisor(Launch(Plan(**values), head)).encode()
+            try:
+                connection.sendall(_LENGTH.pack(len(answer)) + answer)
+            except OSError:
+                return
+
+
+def _receive(connection: socket.socket) -> bytes | None:
+    """One message, or None if the other side is gone."""
+    head = _receive_exactly(connection, _LENGTH.size)
+    return None if head is None else _receive_exactly(connection, _LENGTH.unpack(head)[0])
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
+
+
+def _supervise(launch: Launch, writer: int) -> None:
+    """All of the supervisor's life, in the forked process."""
+    wakeup = _detach(keep=writer)
+    try:
+        made = _make_folder(launch)
+    except OSError as error:
+        os.write(writer, str(state.state_error(error, "keep the job's state in")).encode())
+        return
+    os.write(writer, (CREATED if made else EXISTS).encode())
+    os.close(writer)
+    if made is None:
+        return
+    events, listener = made
+    supervisor = Supervisor(launch.plan, events, listener, wakeup)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.on_signal)
+    try:
+        supervisor.run()
+    except BaseException:
+        import traceback
+
+        with open(os.path.join(launch.plan.folder, "supervisor.log"), "a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        raise
+    finally:
+        with suppress(OSError):
+            os.unlink(_live_path(launch.plan.app_id))
+
+
+def _detach(keep: int) -> int:
+    """Makes this process its own: no terminal, no inherited files or handlers; returns the end that signals wake."""
+    os.setsid()
+    gc.freeze()
+    gc.disable()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd, inheritable=True)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, 1 << 16)
+    os.chdir("/")
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGIO, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)  # only to wake the wait
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGTTOU, signal.SIGTTIN):
+        signal.signal(number, signal.SIG_IGN)
+    return reader
+
+
+def _make_folder(launch: Launch) -> tuple[state.EventWriter, socket.socket] | None:
+    """Makes the app's folder, complete and locked; None if there is one of that name.
+
+    Raises:
+        OSError: it can't be made; nothing is left of it.
+    """
+    folder = launch.plan.folder
+    if os.path.exists(folder):
+        return None
+    for parent in (os.path.dirname(folder), os.path.join(state.root(), "live")):
+        os.makedirs(parent, mode=0o700, exist_ok=True)
+    new = os.path.join(state.root(), "live", f"{launch.plan.app_id}.{os.getpid()}.new")
+    try:
+        os.mkdir(new, 0o700)
+        made = _fill(new, launch)
+        _touch(_live_path(launch.plan.app_id))
+        os.rename(new, folder)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return None
+        raise
+    return made
+
+
+def _fill(folder: str, launch: Launch) -> tuple[state.EventWriter, socket.socket]:
+    create = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    lock = os.open(os.path.join(folder, state.LOCK), create, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # held until this process is gone
+    for name in (state.LOGS, state.ERRORS):
+        os.mkdir(os.path.join(folder, name), 0o700)
+    body = json.dumps(launch.head, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    fd = os.open(os.path.join(folder, state.APP), create, 0o600)
+    with open(fd, "wb") as file:
+        file.write(body)
+    events = os.open(os.path.join(folder, state.EVENTS), create, 0o600)
+    state.reserve(events, sum(role.num_replicas for role in launch.plan.app.roles))
+    listener = socket.socket(socket.AF_UNIX)
+    os.chdir(folder)  # a socket's path may have 107 bytes at most
+    listener.bind(state.SOCKET)
+    os.chdir("/")
+    listener.listen(128)
+    listener.setblocking(False)
+    return state.EventWriter(events), listener
+
+
+def _live_path(app_id: str) -> str:
+    return os.path.join(state.root(), "live", app_id)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

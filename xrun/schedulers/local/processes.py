@@ -1,0 +1,153 @@
+"""Starting a replica and ending all of it, whatever it has become."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+
+from xrun.schedulers.local import state
+
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the exit codes that shells and container engines give
+
+# Python ignores these in itself; a program must get them as the kernel has them
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant that loses its own, so that none gets away."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start(words: Sequence[bytes], env: Mapping[bytes, bytes], cwd: str, stdout: str, stderr: str) -> int:
+    """Starts a program in a session of its own, its input empty, its output appended to files.
+
+    Args:
+        words: the program and its arguments; looked up on ``env``'s PATH unless it holds a ``/``.
+        env: its whole environment.
+        cwd: its working directory; this process goes there.
+        stdout: file for its standard output.
+        stderr: file for its standard error.
+
+    Returns:
+        Its pid, also that of its session and process group.
+
+    Raises:
+        OSError: it can't be started.
+    """
+    os.chdir(cwd)
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        find_program(words[0], env),
+        words,
+        env,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, stdout, append, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, stderr, append, 0o600),
+        ],
+        setsid=True,
+        setsigdef=_DEFAULT_SIGNALS,
+        setsigmask=(),
+    )
+
+
+def find_program(program: bytes, env: Mapping[bytes, bytes]) -> bytes:
+    """The file that execvp(3) would run with that environment.
+
+    Raises:
+        FileNotFoundError: it is nowhere on PATH.
+        PermissionError: what is there can't be executed.
+    """
+    if b"/" in program:
+        return program
+    denied = b""
+    for folder in env.get(b"PATH", os.defpath.encode()).split(b":"):
+        path = os.path.join(folder or b".", program)
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            denied = path
+    name = program.decode("utf-8", "replace")
+    if denied:
+        raise PermissionError(13, "Permission denied", denied.decode("utf-8", "replace"))
+    raise FileNotFoundError(2, "not found on PATH", name)
+
+
+def signal_all(leaders: Iterable[int], number: int, marks: Mapping[int, bytes]) -> None:
+    """Sends a signal to every process of some replicas.
+
+    Args:
+        leaders: pids of the replicas' first processes, each the leader of a session.
+        number: the signal.
+        marks: leader -> a ``NAME=value`` of its environment that no other replica has; finds those that left its session.
+    """
+    wanted = set(leaders)
+    if not wanted:
+        return
+    for pid in descendants(os.getpid()):
+        leader = session_of(pid)
+        if leader not in wanted:
+            leader = next((p for p in wanted if has_env(pid, marks[p])), 0)
+        if leader in wanted:
+            send(pid, number)
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below one, deepest last."""
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        below = _children(queue.pop())
+        found += below
+        queue += below
+    return found
+
+
+def find_marked(mark: bytes) -> list[int]:
+    """Every process of this host whose environment holds ``NAME=value``."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and has_env(pid, mark)]
+
+
+def has_env(pid: int, mark: bytes) -> bool:
+    """Whether a process was started with ``NAME=value`` in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def session_of(pid: int) -> int:
+    """The session of a process; 0 if it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def send(pid: int, number: int) -> None:
+    """A signal to a process that may be gone."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Whether the process of that pid is still the one that started then."""
+    return pid > 0 and state.process_start(pid) == started
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):  # a child belongs to the thread that made it
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                found += [int(word) for word in file.read().split()]
+    except OSError:
+        pass
+    return found

@@ -1,0 +1,258 @@
+"""``-s local``: the contract, in terms of folders and supervisors."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from xrun import __version__
+from xrun.errors import BackendError, InvalidJob
+from xrun.schedulers import replica
+from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
+from xrun.schedulers.capabilities import Capabilities
+from xrun.schedulers.local import client, gpus, request, state, states
+from xrun.schedulers.local.journal import JournalReader, log_files
+from xrun.schedulers.local.launch import Launch
+from xrun.schedulers.local.request import LocalOptions, LocalRequest
+from xrun.schedulers.local.supervisor import CANCEL, Plan
+from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
+from xrun.specs.app import AppDef
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.problems import Problem
+from xrun.specs.role import SCRIPT
+from xrun.specs.serialize import to_dict
+from xrun.specs.states import is_terminal
+
+_CAPABILITIES = Capabilities(
+    secrets=frozenset({"env", "file"}),
+    workspace=True,
+    unused=frozenset({"image", "resource.devices", "resource.capabilities"}),
+)
+
+
+def create_scheduler(session: str = DEFAULT_SESSION, *, own_process: bool = False, **_: Any) -> LocalScheduler:
+    """Makes the local scheduler.
+
+    Args:
+        session: the profile.
+        own_process: whether this process is a command of ours, without threads, so that it may fork supervisors itself.
+    """
+    return LocalScheduler(session, own_process)
+
+
+class LocalScheduler(Scheduler[LocalRequest]):
+    """Jobs on this machine.
+
+    Args:
+        session: the profile.
+        own_process: see `create_scheduler`.
+    """
+
+    name = "local"
+    options_type = LocalOptions
+
+    def __init__(self, session: str = DEFAULT_SESSION, own_process: bool = False) -> None:
+        super().__init__(session)
+        self._client = client.LocalClient(own_process)
+        self._swept = False
+
+    def capabilities(self, options: Any) -> Capabilities:
+        """Everything but mounts and Kubernetes' secrets; cpu and memMB are not enforced."""
+        return _CAPABILITIES
+
+    def build_request(self, app: AppDef, options: LocalOptions, app_id: str) -> LocalRequest:
+        """The app as this machine runs it."""
+        return request.build(app, options, app_id, self.handle_of(app_id))
+
+    def render(self, request_: LocalRequest) -> str:
+        """A shell script that starts the same programs."""
+        return request.render(request_)
+
+    def submit_request(self, info: AppDryRunInfo[LocalRequest]) -> bool:
+        """Makes the app's folder and supervisor; False if the folder is there.
+
+        Raises:
+            InvalidJob: a script or the working directory isn't there.
+            BackendError: fewer GPUs than asked for, or the state can't be written.
+        """
+        self._sweep()
+        asked = info.request
+        workdir = os.path.abspath(asked.workdir or _current_folder())
+        _check_files(asked.app, workdir)
+        env = dict(os.environb) if asked.options.inherit_env else {}
+        devices = self._devices(asked, env)
+        plan = Plan(
+            app_id=asked.app_id,
+            handle=asked.handle,
+            app=asked.app,
+            folder=state.folder_of(asked.app_id),
+            env=replica.inherited_env(env, os.path.dirname(sys.executable)) if asked.options.inherit_env else {},
+            secrets=[client.resolve_secrets(role.secrets, env) for role in asked.app.roles],
+            workdir=workdir,
+            devices=devices,
+            max_runtime=asked.options.max_runtime,
+            grace_period=asked.options.grace_period,
+        )
+        return self._client.launch(Launch(plan, _head(info)))
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
+        """From each app's folder."""
+        self._sweep()
+        found = {app_id: states.describe(app_id) for app_id in app_ids}
+        return {app_id: description for app_id, description in found.items() if description is not None}
+
+    def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
+        """Every folder of this home."""
+        self._sweep()
+        for app_id in client.app_ids():
+            there = states.describe(app_id)
+            if there is not None:
+                name = there.app.name if there.app else app_id
+                yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
+
+    def cancel_existing(self, app_id: str) -> None:
+        """Tells the supervisor and waits until it has stopped everything.
+
+        Raises:
+            BackendError: the app runs on another host.
+        """
+        line = client.Line(app_id)
+        if not line.open:
+            self._refuse_elsewhere(app_id)
+        line.send(CANCEL)
+        while line.open:
+            client.wait_any([line], None)
+
+    def delete_existing(self, app_id: str) -> bool:
+        """Removes the folder."""
+        return client.remove(app_id)
+
+    def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """From the app's files, in the order of the journal."""
+        chunks = self._chunks(app_id, query)
+        return tail_of(chunks, query.tail) if query.tail is not None else chunks
+
+    def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
+        """Woken by the apps' supervisors; nothing is polled.
+
+        Raises:
+            BackendError: an app runs on another host, so that nothing here can tell when it ends.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        lines = {app_id: client.Line(app_id) for app_id in app_ids}
+        while True:
+            found = self.describe_many(app_ids)
+            yield found
+            for app_id, there in found.items():
+                if not is_terminal(there.status.state) and not lines[app_id].open:
+                    self._refuse_elsewhere(app_id)
+            waiting = [line for line in lines.values() if line.open]
+            left = None if end is None else end - time.monotonic()
+            if not waiting or (left is not None and left <= 0):
+                for line in lines.values():
+                    line.close()
+                return
+            client.wait_any(waiting, left)
+
+    def probe(self) -> list[Probe]:
+        """The home is writable; GPUs found."""
+        folder = state.home()
+        devices = gpus.visible_devices(-1, os.environb)
+        writable = os.access(folder if os.path.isdir(folder) else os.path.dirname(folder), os.W_OK)
+        return [
+            Probe("home", writable, folder if writable else f"{folder} is not writable; set {state.HOME_VARIABLE}"),
+            Probe("gpus", True, f"{len(devices)} found"),
+        ]
+
+    def close(self) -> None:
+        """Ends the forker, if there is one."""
+        self._client.close()
+
+    def _sweep(self) -> None:
+        """Once a launcher: ends what killed supervisors left."""
+        if not self._swept:
+            self._swept = True
+            client.sweep()
+
+    def _chunks(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        there = states.describe(app_id)
+        roles = [(role.name, role.num_replicas) for role in there.app.roles] if there and there.app else []
+        reader = JournalReader(state.folder_of(app_id), log_files(roles), query)
+        line = client.Line(app_id)
+        try:
+            yield from reader.new()
+            if query.follow and line.open:
+                yield CAUGHT_UP
+                while line.open:
+                    client.wait_any([line], None)
+                    yield from reader.new()
+            yield from reader.rest()
+        finally:
+            reader.close()
+            line.close()
+
+    def _devices(self, asked: LocalRequest, env: Mapping[bytes, bytes]) -> list[str]:
+        if not asked.gpus:
+            return []
+        devices = gpus.visible_devices(asked.options.gpus, env)
+        if len(devices) < asked.gpus:
+            raise BackendError(
+                f"the job asks for {asked.gpus} GPUs and this machine has {len(devices)}; ask for fewer, "
+                "or say how many there are with -cfg gpus=N"
+            )
+        return devices
+
+    def _refuse_elsewhere(self, app_id: str) -> None:
+        there = states.describe(app_id)
+        if there is not None and not is_terminal(there.status.state):
+            raise BackendError(f"{self.handle_of(app_id)}: {there.status.msg or 'its supervisor can not be reached'}")
+
+
+def _head(info: AppDryRunInfo[LocalRequest]) -> dict[str, Any]:
+    return {
+        "app": to_dict(info.app),
+        "app_id": info.app_id,
+        "handle": info.request.handle,
+        "request_id": info.request_id,
+        "spec_hash": info.spec_hash,
+        "options": dict(vars(info.options)),
+        "user": states.user_name(),
+        "submitted": round(time.time(), 6),
+        "host": state.host_identity(),
+        "version": __version__,
+    }
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise BackendError("the current folder is gone; change to another one") from error
+
+
+def _check_files(app: AppDef, workdir: str) -> None:
+    """What is sure to fail for want of a file is said before anything starts."""
+    problems = []
+    if not os.path.isdir(workdir):
+        problems.append(Problem("XR050", "roles[0].workspace", f"there is no folder {workdir}", "check the path"))
+    for i, role in enumerate(app.roles):
+        script = role.metadata.get(SCRIPT)
+        if isinstance(script, str) and not os.path.isfile(os.path.join(workdir, script)):
+            message = f"there is no file {script} in {workdir}"
+            problems.append(Problem("XR051", f"roles[{i}].args", message, _nearby(os.path.join(workdir, script))))
+    if problems:
+        raise InvalidJob(problems)
+
+
+def _nearby(path: str) -> str:
+    folder, name = os.path.split(path)
+    try:
+        near = difflib.get_close_matches(name, os.listdir(folder), n=2)
+    except OSError:
+        near = []
+    return f"did you mean {' or '.join(near)}?" if near else "check the path, or change to its folder"

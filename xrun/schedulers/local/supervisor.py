@@ -1,0 +1,366 @@
+"""The process that an app belongs to: starts its replicas, watches, restarts, stops, and writes down what happens.
+
+It is single-threaded and asleep unless something happens: a child ends, a log grows, somebody connects, a time is up.
+It is forked with everything imported and needs nothing from outside after that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xrun.schedulers import replica
+from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
+from xrun.schedulers.local import processes, state
+from xrun.schedulers.local.gpus import GpuLocks
+from xrun.schedulers.local.journal import JournalWriter, log_files
+from xrun.schedulers.local.request import RANK0
+from xrun.specs import macros
+from xrun.specs.app import AppDef
+from xrun.specs.states import AppState
+
+CANCEL = b"c"
+_GREETING = b"."
+_LAST_WRITES = 30.0  # seconds that a supervisor on a full disk goes on trying to write the verdict
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the supervisor of one app works from.
+
+    Attributes:
+        app_id: the app's id.
+        handle: its handle.
+        app: the job.
+        folder: the app's folder.
+        env: what replicas inherit.
+        secrets: for each role, env name -> value; only ever in memory.
+        workdir: working directory of the replicas.
+        devices: GPUs to choose from.
+        max_runtime: seconds, 0 for no limit.
+        grace_period: seconds between SIGTERM and SIGKILL.
+    """
+
+    app_id: str
+    handle: str
+    app: AppDef
+    folder: str
+    env: Mapping[bytes, bytes]
+    secrets: Sequence[Mapping[str, bytes]]
+    workdir: str
+    devices: Sequence[str]
+    max_runtime: float
+    grace_period: float
+
+
+@dataclass
+class _Running:
+    """A started attempt of a replica."""
+
+    attempt: int
+    error_file: str
+    kill_at: float | None = None
+
+
+@dataclass
+class Supervisor:
+    """Runs one app to its end.
+
+    Args:
+        plan: the app.
+        events: where to write down what happens.
+        listener: the socket on which others wait and cancel.
+        wakeup: the read end of the pipe that signals write to.
+    """
+
+    plan: Plan
+    events: state.EventWriter
+    listener: socket.socket
+    wakeup: int
+    _life: Lifecycle = field(init=False)
+    _journal: JournalWriter = field(init=False)
+    _pids: dict[int, Key] = field(default_factory=dict)
+    _running: dict[Key, _Running] = field(default_factory=dict)
+    _clients: list[socket.socket] = field(default_factory=list)
+    _gpu_ids: dict[Key, str] = field(default_factory=dict)
+    _gpus: GpuLocks | None = None
+    _deadline: float | None = None
+    _finish: Finish | None = None
+    _cancel_asked: bool = False
+
+    def __post_init__(self) -> None:
+        roles = self.plan.app.roles
+        self._life = Lifecycle(roles)
+        self._journal = JournalWriter(self.plan.folder, log_files([(r.name, r.num_replicas) for r in roles]))
+        self._log_index = {(r, k): 2 * (sum(x.num_replicas for x in roles[:r]) + k) for r, k in self._keys()}
+
+    def run(self) -> None:
+        """Runs the app until it has ended and that is written down."""
+        self._journal.listen()
+        if any(role.resource.gpu > 0 for role in self.plan.app.roles):
+            self._gpus = GpuLocks(self.plan.devices)
+        processes.adopt_orphans()
+        self._begin()
+        while self._finish is None:
+            self._wait(self._next_time())
+            self._step()
+        self._close()
+
+    def on_signal(self, *_: object) -> None:
+        """SIGTERM and SIGINT to the supervisor are a cancel."""
+        self._cancel_asked = True
+
+    # --- one round -------------------------------------------------------------------------------------------------
+
+    def _wait(self, until: float | None) -> None:
+        poll = select.poll()
+        poll.register(self.wakeup, select.POLLIN)
+        poll.register(self.listener, select.POLLIN)
+        for client in self._clients:
+            poll.register(client, select.POLLIN)
+        timeout = None if until is None else max(0, until - time.monotonic()) * 1000
+        ready = {fd for fd, _ in poll.poll(timeout)}
+        if self.wakeup in ready:
+            os.read(self.wakeup, 4096)
+        if self.listener.fileno() in ready:
+            self._accept()
+        for client in [c for c in self._clients if c.fileno() in ready]:
+            self._hear(client)
+
+    def _step(self) -> None:
+        grown = self._journal.look()
+        self._reap()
+        if self._cancel_asked:
+            self._cancel_asked = False
+            self._cancel()
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = None
+            self._do(self._life.stop(AppState.FAILED, f"stopped after max_runtime, {self.plan.max_runtime:g} s"))
+        overdue = [key for key, run in self._running.items() if run.kill_at is not None and now >= run.kill_at]
+        if overdue:
+            for key in overdue:
+                self._running[key].kill_at = now + 1.0  # what was forked meanwhile gets it next time
+            self._signal(overdue, signal.SIGKILL)
+        if grown:
+            self._notify()
+
+    def _next_time(self) -> float | None:
+        times = [run.kill_at for run in self._running.values() if run.kill_at is not None]
+        if self._deadline is not None:
+            times.append(self._deadline)
+        if not self.events.flush():
+            times.append(time.monotonic() + 1.0)
+        return min(times) if times else None
+
+    # --- replicas --------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Starts everything, or waits for GPUs."""
+        if self._gpus is not None:
+            needed = sum(max(0, r.resource.gpu) * r.num_replicas for r in self.plan.app.roles)
+            ids = self._gpus.take(needed)
+            if ids is None:
+                self._record("PENDING", f"waiting for {needed} of {len(self.plan.devices)} GPUs to be free")
+                self._gpus.wait_for_change()
+                return
+            for key in self._keys():
+                count = max(0, self.plan.app.roles[key[0]].resource.gpu)
+                self._gpu_ids[key], ids = ",".join(ids[:count]), ids[count:]
+        if self.plan.max_runtime > 0:
+            self._deadline = time.monotonic() + self.plan.max_runtime
+        self._record("RUNNING", "")
+        self._do(self._life.start())
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        restarts = self._life.num_restarts
+        stops = [a.key for a in actions if isinstance(a, Stop)]
+        if stops:
+            self._signal(stops, signal.SIGTERM)
+            for key in stops:
+                self._running[key].kill_at = time.monotonic() + self.plan.grace_period
+        if any(isinstance(a, Start) and a.attempt for a in actions):
+            self._record("RUNNING", "", restarts=restarts)
+        unstarted = []
+        for action in actions:
+            if isinstance(action, Start):
+                failure = self._start(action.key, action.attempt)
+                if failure:
+                    unstarted.append((action.key, *failure))
+            elif isinstance(action, Finish):
+                self._finish = action
+        for key, code, reason in unstarted:  # only now: the rules count on all of them being there
+            self._ended(key, code, "", reason)
+
+    def _start(self, key: Key, attempt: int) -> tuple[int, str] | None:
+        """Starts an attempt; an exit code and a reason if it can't be started."""
+        role = self.plan.app.roles[key[0]]
+        error_file = os.path.join(self.plan.folder, state.ERRORS, f"{role.name}.{key[1]}.{attempt}.json")
+        run = _Running(attempt, error_file)
+        self._running[key] = run
+        stdout, stderr = (os.path.join(self.plan.folder, state.LOGS, self._log_file(key, s)) for s in ("stdout", "stderr"))
+        values = replica.replica_values(self.plan.app_id, role, self.plan.workdir, key[1])
+        words = replica.encode(macros.substitute(w, values) for w in (role.entrypoint, *role.args))
+        try:
+            pid = processes.start(words, self._env(key, attempt, error_file, values), self.plan.workdir, stdout, stderr)
+        except OSError as error:
+            code = processes.NOT_FOUND if isinstance(error, FileNotFoundError) else processes.NOT_EXECUTABLE
+            reason = f"can't start {role.entrypoint}: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+            return code, reason
+        self._pids[pid] = key
+        self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid, ps=state.process_start(pid))
+        return None
+
+    def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
+        role = self.plan.app.roles[key[0]]
+        texts = {name: macros.substitute(text, values) for name, text in role.env.items()}
+        if self._gpu_ids.get(key):
+            texts["CUDA_VISIBLE_DEVICES"] = self._gpu_ids[key]
+        texts |= replica.contract_env(
+            app_id=self.plan.app_id,
+            handle=self.plan.handle,
+            role=role,
+            replica_id=key[1],
+            attempt=attempt,
+            rank0={r.name: RANK0 for r in self.plan.app.roles},
+            error_file=error_file,
+        )
+        own = dict(zip(replica.encode(texts), replica.encode(texts.values()), strict=True))
+        secrets = {name.encode(): value for name, value in self.plan.secrets[key[0]].items()}
+        return {b"PYTHONUNBUFFERED": b"1", **self.plan.env, **own, **secrets}
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            key = self._pids.pop(pid, None)
+            if key is not None:
+                self._end_rest(pid, key)
+                code = os.waitstatus_to_exitcode(status)
+                name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+                self._ended(key, max(code, 0), name if code < 0 else "", "")
+            elif self._gpus is not None and self._gpus.waiter_ended(pid) and not self._life.ending:
+                self._begin()
+
+    def _end_rest(self, leader: int, key: Key) -> None:
+        """A replica lives as long as its first process, as in a container; what it left behind is ended."""
+        if processes.descendants(os.getpid()):
+            processes.signal_all([leader], signal.SIGKILL, {leader: self._mark(key)})
+
+    def _ended(self, key: Key, code: int, sig: str, reason: str) -> None:
+        run = self._running.pop(key)
+        ok = code == 0 and not sig
+        error, detail = ("", "") if ok else self._last_error(key, run, reason)
+        outcome = sig or f"exit {code}"
+        actions = self._life.exited(key, ok, f"{outcome}: {error}" if error else outcome)
+        phase = "CANCELLED" if self._life.phase(key) is Phase.STOPPED else "SUCCEEDED" if ok else "FAILED"
+        ending: dict[str, Any] = {"sig": sig} if sig else {"code": code}
+        if error:
+            ending |= {"err": error, "detail": detail}
+        self.events.write("exit", r=key[0], k=key[1], a=run.attempt, state=phase, **ending)
+        self._do(actions)
+        self._notify()
+
+    def _last_error(self, key: Key, run: _Running, reason: str) -> tuple[str, str]:
+        """(one line, the error file's text): from the error file, else what stopped it from starting, else stderr."""
+        try:
+            with open(run.error_file, encoding="utf-8", errors="replace") as file:
+                detail = file.read(1 << 16)
+        except OSError:
+            detail = ""
+        line = _error_line(detail) or reason or self._journal.last_line(self._log_index[key] + 1)
+        return line[:500], detail[:4096]
+
+    def _signal(self, keys: Sequence[Key], number: int) -> None:
+        marks = {pid: self._mark(key) for pid, key in self._pids.items() if key in keys}
+        processes.signal_all(marks, number, marks)
+
+    def _mark(self, key: Key) -> bytes:
+        role = self.plan.app.roles[key[0]]
+        attempt = self._running[key].attempt
+        path = os.path.join(self.plan.folder, state.ERRORS, f"{role.name}.{key[1]}.{attempt}.json")
+        return b"XRUN_ERROR_FILE=" + path.encode("utf-8", "surrogateescape")
+
+    # --- whoever waits ---------------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self.listener.accept()
+        except OSError:
+            return
+        client.setblocking(False)
+        self._clients.append(client)
+
+    def _hear(self, client: socket.socket) -> None:
+        try:
+            word = client.recv(16)
+        except OSError:
+            word = b""
+        if not word:
+            self._clients.remove(client)
+            client.close()
+        elif CANCEL in word:
+            self._cancel_asked = True
+
+    def _cancel(self) -> None:
+        if self._gpus is not None:
+            self._gpus.stop_waiting()
+        self._do(self._life.stop(AppState.CANCELLED, "cancelled"))
+
+    def _notify(self) -> None:
+        for client in list(self._clients):
+            try:
+                client.send(_GREETING)
+            except BlockingIOError:
+                pass  # it has something to read already
+            except OSError:
+                self._clients.remove(client)
+                client.close()
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        finish = self._finish
+        assert finish is not None
+        for pid in processes.descendants(os.getpid()):
+            processes.send(pid, signal.SIGKILL)  # of a replica whose end was seen before its last fork
+        self._journal.look()
+        extra = {"failed": list(finish.failed)} if finish.failed else {}
+        self._record(finish.state.name, finish.reason, restarts=self._life.num_restarts, final=True, **extra)
+        give_up = time.monotonic() + _LAST_WRITES
+        while not self.events.flush() and time.monotonic() < give_up:
+            time.sleep(0.2)
+
+    def _record(self, name: str, reason: str, **more: Any) -> None:
+        self.events.write("state", state=name, **({"reason": reason} if reason else {}), **more)
+        self._notify()
+
+    def _keys(self) -> list[Key]:
+        return [(r, k) for r, role in enumerate(self.plan.app.roles) for k in range(role.num_replicas)]
+
+    def _log_file(self, key: Key, stream: str) -> str:
+        return state.log_name(self.plan.app.roles[key[0]].name, key[1], stream)
+
+
+def _error_line(text: str) -> str:
+    """The message in an error file: torchelastic's JSON, or the text's last line."""
+    if not text.strip():
+        return ""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return text.strip().splitlines()[-1]
+    while isinstance(message, dict):
+        message = message.get("message", message.get("error", ""))
+    return " ".join(str(message).split())
