@@ -134,6 +134,9 @@ class Scheduler(abc.ABC, Generic[R]):
     name: ClassVar[str]
     """What ``-s`` and handles call it."""
 
+    attaches: ClassVar[bool] = False
+    """Whether ``xrun run`` stays with the job unless told otherwise."""
+
     options_type: ClassVar[type[CommonOptions]] = CommonOptions
     """A frozen dataclass: name, type, default and help of every option."""
 
@@ -307,14 +310,20 @@ class Scheduler(abc.ABC, Generic[R]):
         """Whether there is such an app."""
         return self.describe(app_id) is not None
 
-    def cancel(self, app_id: str) -> None:
+    def cancel(self, app_id: str, *, wait: bool = True) -> None:
         """Stops an app; does nothing if it has ended.
+
+        Args:
+            app_id: the app.
+            wait: return once it has stopped; False returns once it was told to.
 
         Raises:
             JobNotFound: there is no such app.
         """
         if not is_terminal(self._existing(app_id).status.state):
             self.cancel_existing(app_id)
+            if wait:
+                self._await_end(app_id)
 
     def delete(self, app_id: str) -> None:
         """Stops an app if need be and removes all that is left of it.
@@ -325,9 +334,7 @@ class Scheduler(abc.ABC, Generic[R]):
         there = self.describe(app_id)
         if there is not None and not is_terminal(there.status.state):
             self.cancel_existing(app_id)
-            for found in self.watch([app_id]):
-                if app_id not in found or is_terminal(found[app_id].status.state):
-                    break
+            self._await_end(app_id)
         if not self.delete_existing(app_id) and there is None:
             raise JobNotFound(self.handle_of(app_id))
 
@@ -405,6 +412,11 @@ class Scheduler(abc.ABC, Generic[R]):
         if there is None:
             raise JobNotFound(self.handle_of(app_id))
         return there
+
+    def _await_end(self, app_id: str) -> None:
+        for found in self.watch([app_id]):
+            if app_id not in found or is_terminal(found[app_id].status.state):
+                return
 
     def _check_target(self, there: AppDescription, query: LogQuery) -> None:
         counts = {r.role: len(r.replicas) for r in there.status.roles}

@@ -19,6 +19,7 @@ from xrun.schedulers.local.journal import JournalReader, log_files
 from xrun.schedulers.local.launch import Launch
 from xrun.schedulers.local.request import LocalOptions, LocalRequest
 from xrun.schedulers.local.supervisor import CANCEL, Plan
+from xrun.schedulers.user import user_name
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
@@ -27,6 +28,8 @@ from xrun.specs.problems import Problem
 from xrun.specs.role import SCRIPT
 from xrun.specs.serialize import to_dict
 from xrun.specs.states import is_terminal
+
+_DYING = 0.01  # seconds between looks at a supervisor that has hung up and not yet let go of its lock
 
 _CAPABILITIES = Capabilities(
     secrets=frozenset({"env", "file"}),
@@ -54,6 +57,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
     """
 
     name = "local"
+    attaches = True
     options_type = LocalOptions
 
     def __init__(self, session: str = DEFAULT_SESSION, own_process: bool = False) -> None:
@@ -116,7 +120,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
                 yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
 
     def cancel_existing(self, app_id: str) -> None:
-        """Tells the supervisor and waits until it has stopped everything.
+        """Tells the supervisor; one that is gone has nothing to tell.
 
         Raises:
             BackendError: the app runs on another host.
@@ -125,8 +129,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
         if not line.open:
             self._refuse_elsewhere(app_id)
         line.send(CANCEL)
-        while line.open:
-            client.wait_any([line], None)
+        line.close()
 
     def delete_existing(self, app_id: str) -> bool:
         """Removes the folder."""
@@ -145,19 +148,23 @@ class LocalScheduler(Scheduler[LocalRequest]):
         """
         end = None if timeout is None else time.monotonic() + timeout
         lines = {app_id: client.Line(app_id) for app_id in app_ids}
-        while True:
-            found = self.describe_many(app_ids)
-            yield found
-            for app_id, there in found.items():
-                if not is_terminal(there.status.state) and not lines[app_id].open:
-                    self._refuse_elsewhere(app_id)
-            waiting = [line for line in lines.values() if line.open]
-            left = None if end is None else end - time.monotonic()
-            if not waiting or (left is not None and left <= 0):
-                for line in lines.values():
-                    line.close()
-                return
-            client.wait_any(waiting, left)
+        try:
+            while True:
+                found = self.describe_many(app_ids)
+                yield found
+                running = [app_id for app_id, there in found.items() if not is_terminal(there.status.state)]
+                left = None if end is None else end - time.monotonic()
+                if not running or (left is not None and left <= 0):
+                    return
+                waiting = [lines[app_id] for app_id in running if lines[app_id].open]
+                if len(waiting) < len(running):
+                    for app_id in running:
+                        self._refuse_elsewhere(app_id)
+                    left = _DYING if left is None else min(left, _DYING)
+                client.wait_any(waiting, left)
+        finally:
+            for line in lines.values():
+                line.close()
 
     def probe(self) -> list[Probe]:
         """The home is writable; GPUs found."""
@@ -208,9 +215,10 @@ class LocalScheduler(Scheduler[LocalRequest]):
         return devices
 
     def _refuse_elsewhere(self, app_id: str) -> None:
-        there = states.describe(app_id)
-        if there is not None and not is_terminal(there.status.state):
-            raise BackendError(f"{self.handle_of(app_id)}: {there.status.msg or 'its supervisor can not be reached'}")
+        record = state.read(app_id)
+        where = states.where_it_runs(record) if record and not record.ended else ""
+        if where:
+            raise BackendError(f"{self.handle_of(app_id)} {where}; ask there")
 
 
 def _head(info: AppDryRunInfo[LocalRequest]) -> dict[str, Any]:
@@ -221,7 +229,7 @@ def _head(info: AppDryRunInfo[LocalRequest]) -> dict[str, Any]:
         "request_id": info.request_id,
         "spec_hash": info.spec_hash,
         "options": dict(vars(info.options)),
-        "user": states.user_name(),
+        "user": user_name(),
         "submitted": round(time.time(), 6),
         "host": state.host_identity(),
         "version": __version__,

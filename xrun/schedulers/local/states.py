@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 
 from xrun.errors import InvalidValue
@@ -27,21 +26,13 @@ def describe(app_id: str) -> AppDescription | None:
         return None
     elsewhere = ""
     if not record.ended:
-        elsewhere = _elsewhere(record)
+        elsewhere = where_it_runs(record)
         if not elsewhere and not state.is_supervised(app_id):
             record = state.read(app_id) or record  # the verdict may have come in between
             if not record.ended:
                 record.state, record.reason = "FAILED", client.death_reason(record)
                 _bury(record)
     return _description(record, elsewhere)
-
-
-def user_name() -> str:
-    """Who submits: the name that goes with our user id, else the id."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _description(record: state.AppRecord, elsewhere: str) -> AppDescription:
@@ -108,8 +99,8 @@ def _app(record: state.AppRecord) -> AppDef | None:
         return None
 
 
-def _elsewhere(record: state.AppRecord) -> str:
-    """Where the app runs if that can't be looked at from here; empty if it can."""
+def where_it_runs(record: state.AppRecord) -> str:
+    """Where an app runs if that can't be looked at from here; empty if it can."""
     its, mine = record.head.get("host", {}), state.host_identity()
     if its and its.get("host") != mine["host"]:
         return f"runs on {its.get('name')}; this host can't tell more"

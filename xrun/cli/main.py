@@ -1,0 +1,122 @@
+"""The table of verbs, and the one boundary where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+VERBS = {
+    "run": ("xrun.cli.run:run", "Run a component; the word may be left out."),
+    "render": ("xrun.cli.run:render", "Print what would be submitted; nothing is sent."),
+    "status": ("xrun.cli.status:status", "Show where a job is."),
+    "wait": ("xrun.cli.wait:wait", "Wait for the end of a job."),
+    "log": ("xrun.cli.log:log", "Print what a job wrote."),
+    "list": ("xrun.cli.list:list_jobs", "List jobs."),
+    "cancel": ("xrun.cli.cancel:cancel", "Stop a job."),
+    "delete": ("xrun.cli.delete:delete", "Remove all that is left of a job."),
+    "builtins": ("xrun.cli.builtins:builtins", "List components, or show one."),
+}
+"""verb -> (``module:command``, help); showing them imports none of them."""
+
+EXIT_BUG, EXIT_SIGINT, EXIT_SIGPIPE = 70, 130, 141
+
+
+class _Verbs(click.Group):
+    """Verbs from the table, imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(
+    cls=_Verbs,
+    name="xrun",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    options_metavar="",
+    subcommand_metavar="VERB [ARGS]... | [RUN OPTIONS] COMPONENT [ARGS]...",
+)
+@click.option("--version", is_flag=True, help="Print the version.")
+@click.pass_context
+def cli(ctx: click.Context, version: bool) -> None:
+    """One job description, any cluster.
+
+    \b
+    xrun utils.echo --msg hello
+    xrun dist.ddp -j 1x2 --script train.py -- --epochs 3
+    xrun --detach jobs.py:sweep --lr 0.1
+    xrun log local://default/train-x7f2q --follow
+    xrun dist.ddp --help
+    """
+
+
+def main() -> NoReturn:
+    """The program ``xrun``."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(words: list[str]) -> int:
+    try:
+        if words == ["--version"]:
+            from xrun import __version__
+
+            print(f"xrun {__version__}")
+            return 0
+        code = cli.main(_with_verb(words), prog_name="xrun", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as done:
+        return int(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_SIGINT
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except BrokenPipeError:
+        _forget_stdout()
+        return EXIT_SIGPIPE
+    except Exception as error:
+        from xrun.errors import XrunError
+
+        if isinstance(error, XrunError):
+            return _say(str(error), error.exit_code)
+        import traceback
+
+        traceback.print_exc()
+        return EXIT_BUG
+
+
+def _with_verb(words: list[str]) -> list[str]:
+    """``xrun -s local utils.echo`` is ``xrun run -s local utils.echo``."""
+    if not words:
+        return ["--help"]
+    if words[0] in VERBS or words[0] in ("-h", "--help"):
+        return words
+    return ["run", "--bare", *words]
+
+
+def _say(message: str, code: int) -> int:
+    text = " ".join(message.split("\n")).strip()
+    sys.stderr.buffer.write(f"xrun: {text}\n".encode("utf-8", "backslashreplace"))
+    return code
+
+
+def _forget_stdout() -> None:
+    """So that the interpreter's last flush of a pipe that nobody reads says nothing."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+

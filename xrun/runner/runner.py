@@ -1,0 +1,379 @@
+"""The API that programs and the command line share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from xrun import schedulers
+from xrun.errors import InvalidValue, UnknownName, WaitTimeout
+from xrun.runner import config
+from xrun.specs.app import AppDef
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.handle import DEFAULT_SESSION, AppHandle, parse_app_handle
+from xrun.specs.states import is_terminal
+from xrun.specs.status import AppStatus
+from xrun.specs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
+    from xrun.schedulers.logs import LogChunk, LogQuery, Stream
+    from xrun.specs.problems import Problem
+
+Cfg = Mapping[str, Any] | None
+# Runner has a method named list, so inside it these types go by other names
+Texts = list[str]
+Problems = list["Problem"]
+Rows = list["ListedApp"]
+ComponentArgs = Iterable[str] | Mapping[str, Any]
+
+
+def get_runner(
+    name: str | None = None,
+    component_defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    **scheduler_params: Any,
+) -> Runner:
+    """Makes a Runner.
+
+    Args:
+        name: the session that new jobs belong to (default ``default``).
+        component_defaults: component name -> arguments it gets unless the caller gives them.
+        scheduler_params: passed to every scheduler's factory, which takes those it knows.
+    """
+    return Runner(name or DEFAULT_SESSION, component_defaults, scheduler_params)
+
+
+class Runner:
+    """Submits jobs and answers for them. May be used from several threads; a context manager.
+
+    Args:
+        name: the session that new jobs belong to.
+        component_defaults: component name -> arguments it gets unless the caller gives them.
+        scheduler_params: passed to every scheduler's factory.
+    """
+
+    def __init__(
+        self,
+        name: str = DEFAULT_SESSION,
+        component_defaults: Mapping[str, Mapping[str, Any]] | None = None,
+        scheduler_params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._name = name
+        self._component_defaults = dict(component_defaults or {})
+        self._scheduler_params = dict(scheduler_params or {})
+        self._schedulers: dict[tuple[str, str], Scheduler[Any]] = {}
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of what schedulers hold; jobs go on."""
+        for scheduler in self._schedulers.values():
+            scheduler.close()
+        self._schedulers.clear()
+
+    # --- submitting ------------------------------------------------------------------------------------------------
+
+    def run_component(
+        self,
+        component: str,
+        component_args: ComponentArgs,
+        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+    ) -> AppHandle:
+        """Builds a component's job and submits it.
+
+        Args:
+            component: its name, as in ``dist.ddp``, ``file.py:fn`` or ``pkg.module:fn``.
+            component_args: words as on the command line, or name -> value.
+            scheduler: where to run.
+            cfg: that scheduler's options.
+            workspace: local code that travels with roles that name none.
+            request_id: the same id and the same job give the old handle instead of a second job.
+
+        Returns:
+            The handle.
+
+        Raises:
+            UsageError: the component or an argument is wrong.
+            InvalidJob: the job is wrong.
+            BackendError: the system refused.
+        """
+        return self.schedule(
+            self.dryrun_component(component, component_args, scheduler, cfg, workspace, request_id)
+        )
+
+    def dryrun_component(
+        self,
+        component: str,
+        component_args: ComponentArgs,
+        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+        *,
+        reproducible: bool = False,
+    ) -> AppDryRunInfo[Any]:
+        """`run_component` without the submission: no side effect."""
+        app = self.build_component(component, component_args)
+        return self.dryrun(app, scheduler, cfg, workspace, request_id, reproducible=reproducible)
+
+    def build_component(self, component: str, component_args: ComponentArgs) -> AppDef:
+        """The job that a component makes of its arguments.
+
+        Raises:
+            UsageError: the component or an argument is wrong.
+        """
+        from xrun.components import command_line, finder, signature
+        from xrun.specs.named import add_source
+
+        add_source(config.named_resources)
+        found = finder.find(component)
+        defaults = self._component_defaults.get(component)
+        if defaults:
+            given = component_args
+            if not isinstance(given, Mapping):
+                given = command_line.parse(found, list(given)).values
+            component_args = {**defaults, **given}
+        elif not isinstance(component_args, Mapping):
+            component_args = list(component_args)
+        return signature.bind(found, component_args)
+
+    def run(
+        self,
+        app: AppDef,
+        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+    ) -> AppHandle:
+        """Submits a job; see `run_component`."""
+        return self.schedule(self.dryrun(app, scheduler, cfg, workspace, request_id))
+
+    def dryrun(
+        self,
+        app: AppDef,
+        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+        *,
+        reproducible: bool = False,
+    ) -> AppDryRunInfo[Any]:
+        """The request that would be sent; ``str()`` of it works by hand.
+
+        Args:
+            app: the job; a copy is taken.
+            scheduler: where it would run.
+            cfg: that scheduler's options.
+            workspace: local code that travels with roles that name none.
+            request_id: what the app id is made from (default: random).
+            reproducible: make the app id from the job itself instead.
+
+        Raises:
+            InvalidJob: the job is wrong; every problem is named.
+        """
+        target = self._scheduler(scheduler, self._name)
+        known, notices = self._split_cfg(target, cfg)
+        info = target.submit_dryrun(_with_workspace(app, workspace), known, request_id, reproducible=reproducible)
+        info.notices += notices
+        return info
+
+    def schedule(self, info: AppDryRunInfo[Any]) -> AppHandle:
+        """Sends what `dryrun` made, exactly once."""
+        target = self._scheduler(info.scheduler, self._name)
+        return target.handle_of(target.schedule(info))
+
+    def check(
+        self, app: AppDef, scheduler: str = schedulers.DEFAULT_SCHEDULER, cfg: Cfg = None
+    ) -> Problems:
+        """Everything wrong with a job on a scheduler; the system is not asked."""
+        target = self._scheduler(scheduler, self._name)
+        return target.check(app, self._split_cfg(target, cfg)[0])
+
+    # --- answering -------------------------------------------------------------------------------------------------
+
+    def status(self, handle: AppHandle) -> AppStatus | None:
+        """Where a job is; None if there is none of that handle.
+
+        Raises:
+            MalformedHandle: that is no handle.
+        """
+        there = self.description(handle)
+        return there.status if there else None
+
+    def describe(self, handle: AppHandle) -> AppDef | None:
+        """The job as it was submitted; None if there is none of that handle."""
+        there = self.description(handle)
+        return there.app if there else None
+
+    def description(self, handle: AppHandle) -> AppDescription | None:
+        """All that is known of a job; None if there is none of that handle."""
+        scheduler, app_id = self._locate(handle)
+        return scheduler.describe(app_id)
+
+    def wait(
+        self, handle: AppHandle, wait_interval: float | None = None, timeout: float | None = None
+    ) -> AppStatus | None:
+        """Waits for the end of a job.
+
+        Args:
+            handle: the job.
+            wait_interval: kept from TorchX; backends are asked as seldom as their own watch allows.
+            timeout: seconds (default: for ever).
+
+        Returns:
+            How it ended; None if there is none of that handle, or it was deleted meanwhile.
+
+        Raises:
+            WaitTimeout: the time is up; the job goes on.
+        """
+        scheduler, app_id = self._locate(handle)
+        started = time.monotonic()
+        for found in scheduler.watch([app_id], timeout):
+            there = found.get(app_id)
+            if there is None or is_terminal(there.status.state):
+                return there.status if there else None
+        waited = time.monotonic() - started
+        raise WaitTimeout(f"{handle} has not ended after {waited:.0f} s; it goes on")
+
+    def cancel(self, handle: AppHandle, *, wait: bool = True) -> None:
+        """Stops a job; does nothing if it has ended.
+
+        Args:
+            handle: the job.
+            wait: return once it has stopped, at most a grace period later; False returns once it was told to.
+
+        Raises:
+            JobNotFound: there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        scheduler.cancel(app_id, wait=wait)
+
+    def stop(self, handle: AppHandle) -> None:
+        """TorchX's older name of `cancel`."""
+        self.cancel(handle)
+
+    def delete(self, handle: AppHandle) -> None:
+        """Stops a job if need be and removes all that is left of it.
+
+        Raises:
+            JobNotFound: there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        scheduler.delete(app_id)
+
+    def list(
+        self, scheduler: str = schedulers.DEFAULT_SCHEDULER, wanted: ListFilter | None = None
+    ) -> Rows:
+        """Jobs that xrun submitted to a scheduler, the newest first."""
+        return self._scheduler(scheduler, self._name).list(wanted)
+
+    def log_lines(
+        self,
+        handle: AppHandle,
+        role_name: str,
+        k: int = 0,
+        regex: str | None = None,
+        since: datetime | float | None = None,
+        until: datetime | float | None = None,
+        should_tail: bool = False,
+        streams: Stream | None = None,
+    ) -> Iterator[str]:
+        r"""Lines of one replica, each with its ``\n``; undecodable bytes are kept as surrogates.
+
+        Args:
+            handle: the job.
+            role_name: its role.
+            k: the replica's number.
+            regex: only lines in which this is found.
+            since: only what came at or after this time.
+            until: only what came at or before this time.
+            should_tail: follow until the job has ended.
+            streams: which output (default: both, in order of arrival).
+
+        Raises:
+            JobNotFound: there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        return scheduler.log_iter(
+            app_id, role_name, k, regex, _seconds(since), _seconds(until), should_tail, streams
+        )
+
+    def logs(self, handle: AppHandle, query: LogQuery) -> Iterator[LogChunk]:
+        """Bytes of any replicas, in order of arrival."""
+        scheduler, app_id = self._locate(handle)
+        return scheduler.logs(app_id, query)
+
+    def attaches(self, scheduler: str) -> bool:
+        """Whether a scheduler's jobs are for the terminal they were started from, unless asked otherwise."""
+        return self._scheduler(scheduler, self._name).attaches
+
+    def _locate(self, handle: AppHandle) -> tuple[Scheduler[Any], str]:
+        name, session, app_id = parse_app_handle(handle)
+        return self._scheduler(name, session), app_id
+
+    def _scheduler(self, name: str, session: str) -> Scheduler[Any]:
+        name = schedulers.ALIASES.get(name, name)
+        found = self._schedulers.get((name, session))
+        if found is None:
+            found = schedulers.create_scheduler(name, session, self._scheduler_params)
+            self._schedulers[name, session] = found
+        return found
+
+    def _split_cfg(self, target: Scheduler[Any], cfg: Cfg) -> tuple[dict[str, Any], Texts]:
+        """The options that are ``target``'s, and a notice for each that is another scheduler's."""
+        if not cfg:
+            return {}, []
+        options = target.run_opts()
+        known = {key: value for key, value in cfg.items() if options.get(key)}
+        others = [key for key in cfg if key not in known]
+        if not others:
+            return known, []
+        owners = {key: _owners(key) for key in others}
+        for key, names in owners.items():
+            if not names:
+                raise UnknownName("option", key, [name for name, _ in options], f"see xrun runopts {target.name}")
+        return known, [f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()]
+
+
+def _owners(option: str) -> list[str]:
+    """The schedulers that have an option."""
+    owners = []
+    for name, factory in schedulers.get_scheduler_factories().items():
+        scheduler = factory(DEFAULT_SESSION)
+        if scheduler.run_opts().get(option):
+            owners.append(name)
+        scheduler.close()
+    return owners
+
+
+def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:
+    if not workspace or not isinstance(app.roles, list):
+        return app
+    import copy
+
+    shared = Workspace.from_str(workspace) if isinstance(workspace, str) else workspace
+    changed = copy.copy(app)
+    changed.roles = [copy.copy(role) for role in app.roles]
+    for role in changed.roles:
+        role.workspace = role.workspace or shared
+    return changed
+
+
+def _seconds(when: datetime | float | None) -> float | None:
+    if when is None or isinstance(when, (int, float)):
+        return when
+    if isinstance(when, datetime):
+        return when.timestamp()
+    raise InvalidValue(f"{when!r} is no time; give a datetime or Unix seconds")

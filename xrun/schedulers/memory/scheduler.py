@@ -1,0 +1,181 @@
+"""``-s memory``: the contract, in terms of threads and objects of this process."""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from xrun.errors import InvalidValue
+from xrun.schedulers import replica
+from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
+from xrun.schedulers.capabilities import Capabilities
+from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
+from xrun.schedulers.memory import request
+from xrun.schedulers.memory.app import App, Surroundings
+from xrun.schedulers.memory.request import MemoryOptions, MemoryRequest
+from xrun.specs.app import AppDef, clone
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.states import is_terminal
+
+_CAPABILITIES = Capabilities(
+    secrets=frozenset({"env", "file"}),
+    gpus=False,
+    durable=False,
+    unused=frozenset({"image", "resource.devices", "resource.capabilities"}),
+)
+
+
+def create_scheduler(session: str = DEFAULT_SESSION, **_: Any) -> MemoryScheduler:
+    """Makes an in-memory scheduler, which knows only its own jobs.
+
+    Args:
+        session: the profile.
+    """
+    return MemoryScheduler(session)
+
+
+class MemoryScheduler(Scheduler[MemoryRequest]):
+    """Jobs that are children of this process; nobody else finds them, and `close` ends them.
+
+    Args:
+        session: the profile.
+    """
+
+    name = "memory"
+    options_type = MemoryOptions
+
+    def __init__(self, session: str = DEFAULT_SESSION) -> None:
+        super().__init__(session)
+        self._changed = threading.Condition()
+        self._apps: dict[str, tuple[App, AppDryRunInfo[MemoryRequest]]] = {}
+        atexit.register(self.close)
+
+    def capabilities(self, options: Any) -> Capabilities:
+        """Everything but mounts, GPUs, workspaces and Kubernetes' secrets; cpu and memMB are not enforced."""
+        return _CAPABILITIES
+
+    def build_request(self, app: AppDef, options: MemoryOptions, app_id: str) -> MemoryRequest:
+        """The job and its options as they are."""
+        return MemoryRequest(app_id, self.handle_of(app_id), app, options)
+
+    def render(self, request_: MemoryRequest) -> str:
+        """The job as YAML."""
+        return request.render(request_)
+
+    def submit_request(self, info: AppDryRunInfo[MemoryRequest]) -> bool:
+        """Starts a thread that runs the job; False if there is one of that id.
+
+        Raises:
+            InvalidValue: a secret can't be had.
+        """
+        env = dict(os.environb) if info.request.options.inherit_env else {}
+        around = Surroundings(
+            env=replica.inherited_env(env, os.path.dirname(sys.executable)) if env else {},
+            secrets=[{name: _secret(name, where) for name, where in r.secrets.items()} for r in info.app.roles],
+            workdir=os.getcwd(),
+        )
+        with self._changed:
+            if info.app_id in self._apps:
+                return False
+            app = App(info.request, around, self._changed)
+            self._apps[info.app_id] = app, info
+        app.start()
+        return True
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
+        """From the objects."""
+        with self._changed:
+            found = {app_id: self._apps[app_id] for app_id in app_ids if app_id in self._apps}
+        return {app_id: _description(app, info) for app_id, (app, info) in found.items()}
+
+    def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
+        """Every app of this object."""
+        with self._changed:
+            app_ids = list(self._apps)
+        for app_id, there in self.describe_many(app_ids).items():
+            name = there.app.name if there.app else app_id
+            yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
+
+    def cancel_existing(self, app_id: str) -> None:
+        """Tells the thread."""
+        self._apps[app_id][0].cancel()
+
+    def delete_existing(self, app_id: str) -> bool:
+        """Forgets an app."""
+        with self._changed:
+            app, _ = self._apps.pop(app_id, (None, None))
+        if app is not None:
+            app.join()
+        return app is not None
+
+    def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """From the app's list of chunks."""
+        chunks = self._apps[app_id][0].read(query)
+        return tail_of(chunks, query.tail) if query.tail is not None else chunks
+
+    def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
+        """Woken by the apps' threads; nothing is polled."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            found = self.describe_many(app_ids)
+        while True:
+            yield found
+            with self._changed:
+                while (fresh := self.describe_many(app_ids)) == found:
+                    left = None if end is None else end - time.monotonic()
+                    if (left is not None and left <= 0) or not _any_runs(found):
+                        return
+                    self._changed.wait(left)
+                found = fresh
+
+    def close(self) -> None:
+        """Cancels what still runs and waits for it."""
+        atexit.unregister(self.close)
+        with self._changed:
+            apps = [app for app, _ in self._apps.values()]
+        for app in apps:
+            app.cancel()
+        for app in apps:
+            app.join()
+
+
+def _description(app: App, info: AppDryRunInfo[MemoryRequest]) -> AppDescription:
+    status = app.status()
+    return AppDescription(
+        info.app_id,
+        status,
+        clone(info.app),
+        request_id=info.request_id,
+        spec_hash=info.spec_hash,
+        user=getpass.getuser(),
+        submitted=status.submitted,
+    )
+
+
+def _any_runs(found: Mapping[str, AppDescription]) -> bool:
+    return any(not is_terminal(there.status.state) for there in found.values())
+
+
+def _secret(name: str, reference: str) -> bytes:
+    """A secret's value; messages hold the reference, never the value."""
+    kind, _, where = reference.partition(":")
+    if kind == "env":
+        if where not in os.environ:
+            raise InvalidValue(f"secret {name}: the environment variable {where} is not set here")
+        value = os.environb[where.encode()]
+    else:
+        try:
+            with open(where, "rb") as file:
+                value = file.read().removesuffix(b"\n")
+        except OSError as error:
+            raise InvalidValue(f"secret {name}: can't read {where}: {error.strerror}") from error
+    if b"\0" in value:
+        raise InvalidValue(f"secret {name}: its value holds a NUL byte, which no environment can carry")
+    return value
