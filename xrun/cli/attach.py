@@ -33,15 +33,17 @@ def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bo
     def on_signal(number: int, _: FrameType | None) -> None:
         global interrupted
         again, interrupted = bool(interrupted), 128 + number
-        if again or not cancels:
-            how = "it is being stopped" if again else f"it goes on; xrun cancel {handle} stops it"
-            output.notice(f"leaving {handle}: {how}")
+        if not cancels:
+            output.notice(f"leaving {handle}: it goes on; xrun cancel {handle} stops it")
             os._exit(interrupted)
-        output.notice("stopping the job; once more leaves it to stop by itself")
         try:
             runner.cancel(handle, wait=False)
         except XrunError as error:
             output.notice(str(error))
+        if again:
+            output.notice(f"leaving {handle}: it is being stopped")
+            os._exit(interrupted)
+        output.notice("stopping the job; once more leaves it to stop by itself")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)

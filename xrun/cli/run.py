@@ -129,7 +129,7 @@ def _read(
     if bare and "." not in component and ":" not in component:
         from xrun.cli.main import VERBS
 
-        raise UnknownName("verb", component, VERBS, "a component has a '.' or a ':' in its name")
+        raise UnknownName("verb or component", component, VERBS, "xrun builtins lists the components")
     from xrun.specs.values import decode
 
     values: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -64,6 +65,7 @@ class Runner:
         self._name = name
         self._component_defaults = dict(component_defaults or {})
         self._scheduler_params = dict(scheduler_params or {})
+        self._lock = threading.Lock()
         self._schedulers: dict[tuple[str, str], Scheduler[Any]] = {}
 
     def __enter__(self) -> Runner:
@@ -147,7 +149,10 @@ class Runner:
             component_args = {**defaults, **given}
         elif not isinstance(component_args, Mapping):
             component_args = list(component_args)
-        return signature.bind(found, component_args)
+        try:
+            return signature.bind(found, component_args)
+        except ValueError as error:  # how a component says that an argument won't do
+            raise InvalidValue(f"{component}: {error}") from error
 
     def run(
         self,
@@ -325,10 +330,11 @@ class Runner:
 
     def _scheduler(self, name: str, session: str) -> Scheduler[Any]:
         name = schedulers.ALIASES.get(name, name)
-        found = self._schedulers.get((name, session))
-        if found is None:
-            found = schedulers.create_scheduler(name, session, self._scheduler_params)
-            self._schedulers[name, session] = found
+        with self._lock:
+            found = self._schedulers.get((name, session))
+            if found is None:
+                found = schedulers.create_scheduler(name, session, self._scheduler_params)
+                self._schedulers[name, session] = found
         return found
 
     def _split_cfg(self, target: Scheduler[Any], cfg: Cfg) -> tuple[dict[str, Any], Texts]:
@@ -343,7 +349,7 @@ class Runner:
         owners = {key: _owners(key) for key in others}
         for key, names in owners.items():
             if not names:
-                raise UnknownName("option", key, [name for name, _ in options], f"see xrun runopts {target.name}")
+                raise UnknownName("option", key, [name for name, _ in options])
         return known, [f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()]
 
 

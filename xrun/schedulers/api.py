@@ -11,6 +11,7 @@ import abc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from xrun.errors import BackendError, InvalidJob, JobNotFound, RequestConflict, UnknownName, Unsupported, UsageError
@@ -226,7 +227,7 @@ class Scheduler(abc.ABC, Generic[R]):
 
     def run_opts(self) -> runopts:
         """The options by name."""
-        return runopts(self.options_type)
+        return _options_of(self.options_type)
 
     def handle_of(self, app_id: str) -> str:
         """The handle of an app here."""
@@ -429,6 +430,11 @@ class Scheduler(abc.ABC, Generic[R]):
 
 SchedulerFactory = Callable[..., Scheduler[Any]]
 """Makes a scheduler: ``factory(session, **params)``; params that it does not know are ignored."""
+
+
+@cache
+def _options_of(options_type: type) -> runopts:
+    return runopts(options_type)
 
 
 def _raise_errors(problems: list[Problem], error: type[InvalidJob]) -> None:

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ class LocalClient:
 
     def __init__(self, own_process: bool) -> None:
         self._own_process = own_process
+        self._lock = threading.Lock()
         self._forker: Forker | None = None
 
     def launch(self, launch: Launch) -> bool:
@@ -40,7 +42,8 @@ class LocalClient:
         if self._own_process:
             answer = fork_supervisor(launch)
         else:
-            self._forker = self._forker or Forker()
+            with self._lock:
+                self._forker = self._forker or Forker()
             answer = self._forker.fork(launch)
         if answer in (CREATED, EXISTS):
             return answer == CREATED

@@ -160,6 +160,9 @@ class JournalReader:
                 if index >= len(self._files) or not self._wanted[index]:
                     continue
                 if not self._in_time(when):
+                    if held:
+                        yield held
+                    held = None
                     self._offsets[index] = max(self._offsets[index], size)
                 elif held and held[1] == index and when - held[0] < _ONE_READ:
                     held = (held[0], index, size)

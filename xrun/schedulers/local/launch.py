@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,7 +70,6 @@ class Forker:
 
     def __init__(self) -> None:
         import subprocess
-        import threading
 
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from xrun.schedulers.local import state
 
+_LIBC = ctypes.CDLL(None)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the exit codes that shells and container engines give
 
@@ -18,7 +19,7 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTER
 
 def adopt_orphans() -> None:
     """Makes this process the parent of every descendant that loses its own, so that none gets away."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(words: Sequence[bytes], env: Mapping[bytes, bytes], cwd: str, stdout: str, stderr: str) -> int:
