@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,16 +37,16 @@ def make_app_id(name: str, request_id: str) -> str:
 
 
 def rendezvous_port(app_id: str) -> int:
-    """A port in 20000-29999 that follows from the app id: two jobs may share a node."""
-    return 20000 + int.from_bytes(_digest(app_id)[:8], "big") % 10000
+    """A port in 20000-29999 that follows from the text: two jobs may share a node."""
+    return 20000 + zlib.crc32(app_id.encode("utf-8", "surrogateescape")) % 10000
 
 
 def spec_hash(app: AppDef, options: Mapping[str, Any]) -> str:
     """SHA-256 (hex) over an AppDef and scheduler options, the same for the same content in any process."""
     import json
 
-    text = json.dumps([to_plain(app), dict(options)], sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    text = json.dumps([to_plain(app), to_plain(dict(options))], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _legal_name(name: str) -> str:
@@ -68,4 +69,4 @@ def _characters(text: str, count: int) -> str:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -72,10 +72,9 @@ def test_an_unwritable_home_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_events_that_do_not_fit_are_written_once_there_is_room(small_disk: Path) -> None:
-    path = small_disk / "events"
+    path = small_disk / "record"
     fd = os.open(path, os.O_RDWR | os.O_CREAT)
-    writer = state.EventWriter(fd)
-    writer.write("first")
+    writer = state.begin(fd, {"app": {}}, 1)
     _fill(small_disk / "rubbish")
     for _ in range(2000):
         writer.write("later", text="x" * 40)

@@ -57,41 +57,35 @@ def test_supervisors_killed_while_they_start_leave_no_job_that_runs_for_ever(loc
     until(lambda: [p for row in local.list() for p in processes_of(row.app_id)] == [])
 
 
-def test_a_half_written_event_is_passed_over(local: LocalScheduler, xrun_home: Path) -> None:
-    app_id = local.submit(sh("exit 0"), {})
-    end_of(local, app_id)
-    until(lambda: not state.is_supervised(app_id))
-    events = xrun_home / "local/apps" / app_id / state.EVENTS
-    whole = events.read_bytes().split(b"\0", 1)[0]
-    last = whole.splitlines(keepends=True)[-1]
-    events.write_bytes(whole[: -len(last) // 2])
-    os.truncate(events, 4096)
+def test_a_half_written_event_is_passed_over(local: LocalScheduler) -> None:
+    app_id = _ended(local)
+    lines = _record(app_id)
+    _rewrite(app_id, [*lines[:-1], lines[-1][: len(lines[-1]) // 2]], end=b"\0" * 4096)
     status = local.describe(app_id).status  # type: ignore[union-attr]
     assert status.state is AppState.FAILED, "no verdict and no supervisor"
     assert status.roles[0].replicas[0].exit_code == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"app": {"name": 3}}'])
-def test_a_damaged_app_file_is_said_and_can_be_deleted(local: LocalScheduler, xrun_home: Path, content: bytes) -> None:
-    app_id = local.submit(sh("exit 0"), {})
-    end_of(local, app_id)
-    path = xrun_home / "local/apps" / app_id / state.APP
-    path.write_bytes(content)
+@pytest.mark.parametrize("head", [b"", b"{", b"\xff\xfe", b"[]", b'{"app": {"name": 3}}', b"\0\0"])
+def test_a_damaged_head_is_said_and_can_be_deleted(local: LocalScheduler, head: bytes) -> None:
+    app_id = _ended(local)
+    _rewrite(app_id, [head, *_record(app_id)[1:]])
     for verb in ("status", "log", "wait"):
         done = cli(verb, f"local://default/{app_id}")
         assert "Traceback" not in done.stderr
-    assert str(path) in cli("status", f"local://default/{app_id}").stdout
+    path = os.path.join(state.folder_of(app_id), state.RECORD)
+    assert f"damaged: {path}" in cli("status", f"local://default/{app_id}").stdout
     assert cli("list").returncode == 0
     assert cli("delete", f"local://default/{app_id}").returncode == 0
-    assert not path.exists()
+    assert not os.path.exists(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not json\n", b'{"e":"state"}\n', b'[1]\n{"e":"start"}\n', b"\xff" * 50])
-def test_damaged_events_never_run_for_ever(local: LocalScheduler, xrun_home: Path, content: bytes) -> None:
-    app_id = local.submit(sh("exit 0"), {})
-    end_of(local, app_id)
-    until(lambda: not state.is_supervised(app_id))
-    (xrun_home / "local/apps" / app_id / state.EVENTS).write_bytes(content)
+@pytest.mark.parametrize(
+    "events", [[], [b"\0" * 100], [b"not json"], [b'{"e":"state"}'], [b"[1]", b'{"e":"start"}'], [b"\xff" * 50]]
+)
+def test_damaged_events_never_run_for_ever(local: LocalScheduler, events: list[bytes]) -> None:
+    app_id = _ended(local)
+    _rewrite(app_id, [_record(app_id)[0], *events])
     done = cli("wait", f"local://default/{app_id}")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -110,7 +104,7 @@ def test_a_folder_that_was_never_finished_is_swept(local: LocalScheduler, xrun_h
     live = xrun_home / "local/live"
     stale = live / "job-aaaaa.123.new"
     stale.mkdir(parents=True)
-    (stale / state.LOCK).touch()
+    (stale / state.RECORD).touch()
     os.utime(stale, (1, 1))
     fresh = live / "job-bbbbb.124.new"
     fresh.mkdir()
@@ -127,53 +121,50 @@ def test_a_folder_that_was_never_finished_is_swept(local: LocalScheduler, xrun_h
         ({"boot": "an earlier one"}, "the machine was rebooted"),
     ],
 )
-def test_jobs_of_another_host_or_boot(local: LocalScheduler, xrun_home: Path, change: dict[str, str], text: str) -> None:
+def test_jobs_of_another_host_or_boot(local: LocalScheduler, change: dict[str, str], text: str) -> None:
     app_id = local.submit(sh("sleep 300"), {})
     pid = supervisor_pid(local, app_id)
-    path = xrun_home / "local/apps" / app_id / state.APP
-    head = json.loads(path.read_text())
+    line, *events = _record(app_id)
+    head = json.loads(line)
     head["host"] |= change
     rebooted = "boot" in change
     if rebooted:
         os.kill(pid, signal.SIGKILL)
         until(lambda: not state.is_supervised(app_id))
-    path.write_text(json.dumps(head))
+    _rewrite(app_id, [json.dumps(head).encode(), *events])
     status = local.describe(app_id).status  # type: ignore[union-attr]
     assert text in status.msg
     assert status.state is (AppState.FAILED if rebooted else AppState.RUNNING)
     if not rebooted:
         assert LocalScheduler().list()[0].state is AppState.RUNNING, "another host's job is not swept"
         assert processes_of(app_id)
-        head["host"] = state.host_identity()
-        path.write_text(json.dumps(head))
+        _rewrite(app_id, [line, *events])
         local.cancel(app_id)
     else:
         LocalScheduler().list()
         assert processes_of(app_id) == []
 
 
-def test_waiting_for_a_job_of_another_host_says_where_it_runs(local: LocalScheduler, xrun_home: Path) -> None:
-    app_id = local.submit(sh("exit 0"), {})
-    end_of(local, app_id)
-    folder = xrun_home / "local/apps" / app_id
-    head = json.loads((folder / state.APP).read_text())
+def test_waiting_for_a_job_of_another_host_says_where_it_runs(local: LocalScheduler) -> None:
+    app_id = _ended(local)
+    head = json.loads(_record(app_id)[0])
     head["host"] |= {"host": "another", "name": "n7"}
-    (folder / state.APP).write_text(json.dumps(head))
-    (folder / state.EVENTS).write_bytes(b'{"e":"state","t":1,"state":"RUNNING"}\n')
+    _rewrite(app_id, [json.dumps(head).encode(), b'{"e":"state","t":1,"state":"RUNNING"}'])
     done = cli("wait", f"local://default/{app_id}")
     assert done.returncode == 4
     assert "runs on n7" in done.stderr
-    shutil.rmtree(folder)
+    shutil.rmtree(state.folder_of(app_id))
 
 
-def test_the_clock_may_be_set_back(local: LocalScheduler, xrun_home: Path) -> None:
+def test_the_clock_may_be_set_back(local: LocalScheduler) -> None:
     app_id = local.submit(sh("echo one; sleep 0.05; echo two"), {"max_runtime": 20})
     end_of(local, app_id)
-    events = xrun_home / "local/apps" / app_id / state.EVENTS
-    lines = [json.loads(line) for line in events.read_bytes().split(b"\0", 1)[0].splitlines()]
-    for i, line in enumerate(lines):
-        line["t"] = 1e9 - i  # each event before the one that caused it
-    events.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    until(lambda: not state.is_supervised(app_id))
+    head, *lines = _record(app_id)
+    events = [json.loads(line) for line in lines]
+    for i, event in enumerate(events):
+        event["t"] = 1e9 - i  # each before the one that caused it
+    _rewrite(app_id, [head, *(json.dumps(event).encode() for event in events)])
     assert local.describe(app_id).status.state is AppState.SUCCEEDED  # type: ignore[union-attr]
     assert b"".join(c.data for c in local.logs(app_id, LogQuery())) == b"one\ntwo\n"
 
@@ -191,9 +182,26 @@ def test_hangup_and_the_death_of_everything_else_leave_a_job_alone(local: LocalS
     assert end_of(local, app_id).state is AppState.SUCCEEDED
 
 
+def _ended(local: LocalScheduler) -> str:
+    """An app that has ended and whose supervisor is gone."""
+    app_id = local.submit(sh("exit 0"), {})
+    end_of(local, app_id)
+    until(lambda: not state.is_supervised(app_id))
+    return app_id
+
+
+def _record(app_id: str) -> list[bytes]:
+    """The lines of an app's record."""
+    return Path(state.folder_of(app_id), state.RECORD).read_bytes().split(b"\0", 1)[0].splitlines()
+
+
+def _rewrite(app_id: str, lines: list[bytes], end: bytes = b"\n") -> None:
+    Path(state.folder_of(app_id), state.RECORD).write_bytes(b"\n".join(lines) + end)
+
+
 def _supervisor_of(app_id: str, *, wait: bool = True) -> int:
     """The process that holds an app's lock."""
-    inode = os.stat(os.path.join(state.folder_of(app_id), state.LOCK)).st_ino
+    inode = os.stat(os.path.join(state.folder_of(app_id), state.RECORD)).st_ino
 
     def holder() -> int:
         for line in Path("/proc/locks").read_text().splitlines():

@@ -66,10 +66,10 @@ class Line:
     def __init__(self, app_id: str) -> None:
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
         try:
-            folder = os.open(state.folder_of(app_id), os.O_PATH | os.O_CLOEXEC)
+            folder = os.open(state.live_folder(), os.O_PATH | os.O_CLOEXEC)
             try:
                 # through /proc since a socket's path may have 107 bytes at most
-                self._socket.connect(f"/proc/self/fd/{folder}/{state.SOCKET}")
+                self._socket.connect(f"/proc/self/fd/{folder}/{app_id}")
                 self._socket.setblocking(False)
             finally:
                 os.close(folder)
@@ -145,7 +145,7 @@ def remove(app_id: str) -> bool:
     except OSError as error:
         raise state.state_error(error, "remove") from error
     with suppress(OSError):
-        os.unlink(os.path.join(state.root(), "live", app_id))
+        os.unlink(os.path.join(state.live_folder(), app_id))
     return True
 
 
@@ -180,7 +180,7 @@ def sweep() -> list[str]:
     Returns:
         The apps that were closed.
     """
-    live = os.path.join(state.root(), "live")
+    live = state.live_folder()
     try:
         names = os.listdir(live)
     except OSError:
@@ -196,8 +196,8 @@ def sweep() -> list[str]:
 
 def _sweep_unborn(folder: str) -> None:
     """Removes a folder whose supervisor was killed before it was complete."""
-    fd = _lock(os.path.join(folder, state.LOCK))
-    if not _recent(folder) and (fd is not None or not os.path.exists(os.path.join(folder, state.LOCK))):
+    fd = _lock(os.path.join(folder, state.RECORD))
+    if not _recent(folder) and (fd is not None or not os.path.exists(os.path.join(folder, state.RECORD))):
         shutil.rmtree(folder, ignore_errors=True)
     if fd is not None:
         os.close(fd)
@@ -212,8 +212,8 @@ def _is_of_this_host(app_id: str) -> bool:
 
 
 def _sweep_app(app_id: str) -> bool:
-    mark = os.path.join(state.root(), "live", app_id)
-    fd = _lock(os.path.join(state.folder_of(app_id), state.LOCK))
+    mark = os.path.join(state.live_folder(), app_id)
+    fd = _lock(os.path.join(state.folder_of(app_id), state.RECORD))
     if fd is None:
         if not os.path.isdir(state.folder_of(app_id)) and not _recent(mark):
             with suppress(OSError):
@@ -241,35 +241,40 @@ def _recent(path: str) -> bool:
 
 
 def _end_leftovers(record: state.AppRecord) -> None:
-    sessions = {r.pid for r in record.replicas.values() if processes.is_alive(r.pid, r.pid_start)}
+    """SIGTERM, some patience, SIGKILL for every process that was started for an app."""
     mark = f"XRUN_APP_ID={record.app_id}".encode()
-    left = {pid: state.process_start(pid) for pid in processes.find_marked(mark)}
-    for pid in sessions:
-        left |= {p: state.process_start(p) for p in [pid, *processes.descendants(pid)]}
-    for number, patience in ((signal.SIGTERM, _MERCY), (signal.SIGKILL, _MERCY)):
-        for pid, started in left.items():
-            if processes.is_alive(pid, started):
-                processes.send(pid, number)
-        _wait_gone(left, patience)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        marked = processes.find_marked(mark)
+        # a process that hides its environment is still in a session that began with one of ours
+        begun = {replica.pid for replica in record.replicas.values() if replica.pid > 1}
+        sessions = begun & {processes.session_of(pid) for pid in marked}
+        handles = [h for h in map(_open_process, {*marked, *processes.in_sessions(sessions)}) if h is not None]
+        for handle in handles:
+            with suppress(OSError):
+                signal.pidfd_send_signal(handle, number)
+        _wait_gone(handles)
 
 
-def _wait_gone(pids: Mapping[int, int], patience: float) -> None:
-    end = time.monotonic() + patience
-    for pid, started in pids.items():
-        try:
-            fd = os.pidfd_open(pid)
-        except OSError:
-            continue
-        try:
-            if processes.is_alive(pid, started):
-                select.select([fd], [], [], max(0.0, end - time.monotonic()))
-        finally:
-            os.close(fd)
+def _open_process(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _wait_gone(handles: list[int]) -> None:
+    """Waits until processes are gone, but not long; closes their handles."""
+    end = time.monotonic() + _MERCY
+    for handle in handles:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(max(0.0, end - time.monotonic()) * 1000)
+        os.close(handle)
 
 
 def _close_books(record: state.AppRecord) -> None:
     """Writes the verdict that the supervisor could not."""
-    path = os.path.join(state.folder_of(record.app_id), state.EVENTS)
+    path = os.path.join(state.folder_of(record.app_id), state.RECORD)
     try:
         with open(path, "rb") as file:
             written = file.read().split(b"\0", 1)[0]
@@ -277,7 +282,7 @@ def _close_books(record: state.AppRecord) -> None:
         try:
             end = written.rfind(b"\n") + 1
             os.pwrite(fd, bytes(len(written) - end), end)  # a line that was cut short
-            writer = state.EventWriter(fd, at=end)
+            writer = state.RecordWriter(fd, at=end)
             writer.write("state", state="FAILED", reason=death_reason(record), final=True)
         finally:
             os.close(fd)

@@ -38,8 +38,8 @@ def log_files(roles: Sequence[tuple[str, int]]) -> list[LogFile]:
 class JournalWriter:
     """Notes what grew, for the supervisor.
 
-    The kernel says so by SIGIO (``fcntl(2)``, F_NOTIFY). It says so once and is asked again after each look, so that a
-    chatty replica costs one look a millisecond at most. Unlike inotify this has no limit of instances a user.
+    The kernel says so by SIGIO (``fcntl(2)``, F_NOTIFY on the app's folder). It says so once and is asked again by each
+    look, so that a chatty replica costs one look a millisecond at most. Unlike inotify this has no limit of instances.
 
     Args:
         folder: the app's folder.
@@ -49,30 +49,37 @@ class JournalWriter:
     def __init__(self, folder: str, files: Sequence[LogFile]) -> None:
         self._files = [state.log_name(*file) for file in files]
         self._sizes = [0] * len(files)
-        self._logs = os.open(os.path.join(folder, state.LOGS), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._journal = os.open(os.path.join(folder, state.JOURNAL), flags, 0o600)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._journal: int | None = None  # made with the first note
         self._last_look = 0.0
 
     def listen(self) -> None:
         """Asks for SIGIO at the next write to any of the files."""
-        fcntl.fcntl(self._logs, fcntl.F_NOTIFY, fcntl.DN_MODIFY)
+        fcntl.fcntl(self._folder, fcntl.F_NOTIFY, fcntl.DN_MODIFY)
 
     def look(self) -> bool:
-        """Asks for the next signal and notes every growth so far; True if there was any."""
+        """Notes every growth so far and asks for the next signal; True if there was any."""
         pause = self._last_look + 0.001 - time.monotonic()
         if pause > 0:
             time.sleep(pause)
+        found = False
+        while self._note():  # the journal lies in the same folder: only the look after the last note may listen
+            found = True
         self.listen()
+        if self._note():
+            found = True
+        self._last_look = time.monotonic()
+        return found
+
+    def _note(self) -> bool:
         grown = []
         for index, name in enumerate(self._files):
             try:
-                found = os.stat(name, dir_fd=self._logs)
+                found = os.stat(name, dir_fd=self._folder)
             except OSError:
                 continue
-            if found.st_size != self._sizes[index]:
+            if found.st_size > self._sizes[index]:
                 grown.append((found.st_mtime_ns, index, found.st_size))
-        self._last_look = time.monotonic()
         if not grown:
             return False
         now = time.time()
@@ -81,6 +88,9 @@ class JournalWriter:
             self._sizes[index] = size
             records.append(_RECORD.pack(now, index, size))
         try:
+            if self._journal is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._journal = os.open(state.JOURNAL, flags, 0o600, dir_fd=self._folder)
             os.write(self._journal, b"".join(records))
         except OSError:
             pass  # a full disk: readers find the rest after the last note
@@ -89,7 +99,7 @@ class JournalWriter:
     def last_line(self, index: int, limit: int = 500) -> str:
         """The last line of a file that isn't empty, cut to ``limit`` bytes."""
         try:
-            with open(os.open(self._files[index], os.O_RDONLY, dir_fd=self._logs), "rb") as file:
+            with open(os.open(self._files[index], os.O_RDONLY, dir_fd=self._folder), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
                 lines = [line for line in file.read().splitlines() if line.strip()]
         except OSError:
@@ -130,7 +140,7 @@ class JournalReader:
         for index, file in enumerate(self._files):
             if self._wanted[index]:
                 try:
-                    size = os.stat(os.path.join(self._folder, state.LOGS, state.log_name(*file))).st_size
+                    size = os.stat(os.path.join(self._folder, state.log_name(*file))).st_size
                 except OSError:
                     continue
                 yield from self._read(index, size, self._time)
@@ -194,7 +204,7 @@ class JournalReader:
         if fd is not None:
             self._open.move_to_end(index)
             return fd
-        path = os.path.join(self._folder, state.LOGS, state.log_name(*self._files[index]))
+        path = os.path.join(self._folder, state.log_name(*self._files[index]))
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

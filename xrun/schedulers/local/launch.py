@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
-import json
 import marshal
 import os
 import shutil
@@ -32,12 +31,13 @@ from xrun.specs.serialize import from_plain, to_plain
 
 CREATED, EXISTS = "created", "exists"
 
+_SOCKET = "sock"
 _LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A plan and what ``app.json`` will say."""
+    """A plan and the first line of the app's record."""
 
     plan: Plan
     head: Mapping[str, Any]
@@ -191,55 +191,48 @@ def _detach(keep: int) -> int:
     return reader
 
 
-def _make_folder(launch: Launch) -> tuple[state.EventWriter, socket.socket] | None:
+def _make_folder(launch: Launch) -> tuple[state.RecordWriter, socket.socket] | None:
     """Makes the app's folder, complete and locked; None if there is one of that name.
 
     Raises:
         OSError: it can't be made; nothing is left of it.
     """
     folder = launch.plan.folder
-    if os.path.exists(folder):
-        return None
-    for parent in (os.path.dirname(folder), os.path.join(state.root(), "live")):
-        os.makedirs(parent, mode=0o700, exist_ok=True)
-    new = os.path.join(state.root(), "live", f"{launch.plan.app_id}.{os.getpid()}.new")
+    new = os.path.join(state.live_folder(), f"{launch.plan.app_id}.{os.getpid()}.new")
     try:
-        os.mkdir(new, 0o700)
+        _make_new(new, os.path.dirname(folder))
         made = _fill(new, launch)
-        _touch(_live_path(launch.plan.app_id))
         os.rename(new, folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return None
         raise
+    os.rename(os.path.join(folder, _SOCKET), _live_path(launch.plan.app_id))
     return made
 
 
-def _fill(folder: str, launch: Launch) -> tuple[state.EventWriter, socket.socket]:
-    create = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    lock = os.open(os.path.join(folder, state.LOCK), create, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # held until this process is gone
-    for name in (state.LOGS, state.ERRORS):
-        os.mkdir(os.path.join(folder, name), 0o700)
-    body = json.dumps(launch.head, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    fd = os.open(os.path.join(folder, state.APP), create, 0o600)
-    with open(fd, "wb") as file:
-        file.write(body)
-    events = os.open(os.path.join(folder, state.EVENTS), create, 0o600)
-    state.reserve(events, sum(role.num_replicas for role in launch.plan.app.roles))
+def _make_new(new: str, apps: str) -> None:
+    try:
+        os.mkdir(new, 0o700)
+    except FileNotFoundError:  # the first app of this home
+        for parent in (apps, os.path.dirname(new)):
+            os.makedirs(parent, mode=0o700, exist_ok=True)
+        os.mkdir(new, 0o700)
+
+
+def _fill(folder: str, launch: Launch) -> tuple[state.RecordWriter, socket.socket]:
+    fd = os.open(os.path.join(folder, state.RECORD), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)  # held until this process is gone
+    record = state.begin(fd, launch.head, sum(role.num_replicas for role in launch.plan.app.roles))
     listener = socket.socket(socket.AF_UNIX)
     os.chdir(folder)  # a socket's path may have 107 bytes at most
-    listener.bind(state.SOCKET)
+    listener.bind(_SOCKET)
     os.chdir("/")
     listener.listen(128)
     listener.setblocking(False)
-    return state.EventWriter(events), listener
+    return record, listener
 
 
 def _live_path(app_id: str) -> str:
-    return os.path.join(state.root(), "live", app_id)
-
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return os.path.join(state.live_folder(), app_id)

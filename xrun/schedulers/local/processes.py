@@ -7,8 +7,6 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 
-from xrun.schedulers.local import state
-
 _LIBC = ctypes.CDLL(None)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the exit codes that shells and container engines give
@@ -109,8 +107,7 @@ def descendants(pid: int) -> list[int]:
 
 def find_marked(mark: bytes) -> list[int]:
     """Every process of this host whose environment holds ``NAME=value``."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if pid != os.getpid() and has_env(pid, mark)]
+    return [pid for pid in _all_pids() if pid != os.getpid() and has_env(pid, mark)]
 
 
 def has_env(pid: int, mark: bytes) -> bool:
@@ -138,9 +135,14 @@ def send(pid: int, number: int) -> None:
         pass
 
 
-def is_alive(pid: int, started: int) -> bool:
-    """Whether the process of that pid is still the one that started then."""
-    return pid > 0 and state.process_start(pid) == started
+def in_sessions(leaders: Iterable[int]) -> list[int]:
+    """Every process of some sessions, on this host."""
+    wanted = set(leaders)
+    return [pid for pid in _all_pids() if session_of(pid) in wanted]
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _children(pid: int) -> list[int]:

@@ -1,9 +1,10 @@
 """An app's folder: what is in it and what it says.
 
-``app.json`` is written once, before the folder gets its name. ``events`` is a list of JSON lines that only grows, in a
-file whose space is reserved when the app is made, so that a full disk can't lose an exit code; a line that was cut short
-or damaged is passed over. ``lock`` is held by the supervisor: the kernel lets go of it however the supervisor ends, so a
-reused pid or a reboot can't make a dead app look alive.
+``record`` holds JSON lines: first what was submitted, written before the folder gets its name, then what happened, one
+event a line. Its space is reserved when the app is made, so that a full disk can't lose an exit code; a line that was cut
+short or damaged is passed over. The supervisor holds a lock on it: the kernel lets go of that however the supervisor
+ends, so a reused pid or a reboot can't make a dead app look alive. ``live`` beside the apps holds the sockets of their
+supervisors. Making a file is the dearest part of making an app, so there are few.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
 
-APP, EVENTS, LOCK, SOCKET, JOURNAL, LOGS, ERRORS = "app.json", "events", "lock", "sock", "journal", "logs", "errors"
+RECORD, JOURNAL = "record", "journal"
 HOME_VARIABLE = "XRUN_HOME"
 
 _RESERVE_MIN, _RESERVE_REPLICA, _RESERVE_MAX = 8192, 2048, 4 << 20
@@ -54,6 +55,11 @@ def folder_of(app_id: str) -> str:
     return os.path.join(root(), "apps", app_id)
 
 
+def live_folder() -> str:
+    """The folder of the sockets of living supervisors, each by its app id, and of apps in the making."""
+    return os.path.join(root(), "live")
+
+
 def state_error(error: OSError, doing: str) -> BackendError:
     """What to raise when the state can't be read or written."""
     return BackendError(describe_os_error(error, doing, _REMEDIES))
@@ -73,18 +79,19 @@ def host_identity() -> dict[str, str]:
     }
 
 
-def reserve(fd: int, replicas: int) -> int:
-    """Reserves room for an app's events; returns the bytes reserved.
+def begin(fd: int, head: Mapping[str, Any], replicas: int) -> RecordWriter:
+    """Begins a record, with room for the events of so many replicas.
 
     Raises:
         OSError: there is no room.
     """
-    size = min(_RESERVE_MAX, _RESERVE_MIN + _RESERVE_REPLICA * replicas)
-    os.posix_fallocate(fd, 0, size)
-    return size
+    line = json.dumps(head, separators=(",", ":")).encode() + b"\n"
+    os.posix_fallocate(fd, 0, len(line) + min(_RESERVE_MAX, _RESERVE_MIN + _RESERVE_REPLICA * replicas))
+    os.pwrite(fd, line, 0)
+    return RecordWriter(fd, at=len(line))
 
 
-class EventWriter:
+class RecordWriter:
     """Appends events; what can't be written now (a full disk) is kept and tried again with the next one.
 
     Args:
@@ -122,7 +129,6 @@ class ReplicaRecord:
     attempt: int = -1
     state: str = "PENDING"
     pid: int = 0
-    pid_start: int = 0
     code: int | None = None
     signal: str = ""
     error: str = ""
@@ -137,7 +143,7 @@ class AppRecord:
 
     Attributes:
         app_id: its id.
-        head: what ``app.json`` holds; empty if it can't be read.
+        head: what was submitted; empty if it can't be read.
         replicas: (role index, replica) -> what is known.
         state: ``PENDING``, ``RUNNING`` or the verdict.
         reason: why.
@@ -166,17 +172,17 @@ def read(app_id: str) -> AppRecord | None:
     """
     folder = folder_of(app_id)
     try:
-        with open(os.path.join(folder, EVENTS), "rb") as file:
-            events = file.read()
+        with open(os.path.join(folder, RECORD), "rb") as file:
+            lines = file.read().split(b"\0", 1)[0].split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         if not os.path.isdir(folder):
             return None
-        events = b""
+        lines = [b""]
     except OSError as error:
         raise state_error(error, "read the state of the job in") from error
     record = AppRecord(app_id)
-    record.head = _read_head(folder, record)
-    for line in events.split(b"\0", 1)[0].splitlines():
+    record.head = _read_head(lines[0], record)
+    for line in filter(None, lines[1:]):
         _replay(line, record)
     return record
 
@@ -184,7 +190,7 @@ def read(app_id: str) -> AppRecord | None:
 def is_supervised(app_id: str) -> bool:
     """Whether the app's supervisor lives (on this host)."""
     try:
-        fd = os.open(os.path.join(folder_of(app_id), LOCK), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(os.path.join(folder_of(app_id), RECORD), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -197,29 +203,23 @@ def is_supervised(app_id: str) -> bool:
 
 
 def log_name(role: str, replica: int, stream: str) -> str:
-    """Name of a replica's output file in the folder ``logs``."""
+    """Name of a replica's output file in the app's folder."""
     return f"{role}.{replica}.{stream}"
 
 
-def process_start(pid: int) -> int:
-    """When a process started, in ticks since boot; 0 if there is no such process. With the pid, it names a process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
+def error_name(role: str, replica: int, attempt: int) -> str:
+    """Name of the file in the app's folder where an attempt of a replica may leave its last error."""
+    return f"{role}.{replica}.error-{attempt}.json"
 
 
-def _read_head(folder: str, record: AppRecord) -> dict[str, Any]:
-    path = os.path.join(folder, APP)
+def _read_head(line: bytes, record: AppRecord) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            head = json.loads(file.read())
+        head = json.loads(line)
         if isinstance(head, dict) and isinstance(head.get("app"), dict):
             return head
-    except (OSError, ValueError):
+    except ValueError:
         pass
-    record.damaged = path
+    record.damaged = os.path.join(folder_of(record.app_id), RECORD)
     return {}
 
 
@@ -228,7 +228,7 @@ def _replay(line: bytes, record: AppRecord) -> None:
         event = json.loads(line)
         _apply(event, record)
     except (ValueError, KeyError, TypeError, AttributeError):
-        record.damaged = record.damaged or os.path.join(folder_of(record.app_id), EVENTS)
+        record.damaged = record.damaged or os.path.join(folder_of(record.app_id), RECORD)
 
 
 def _apply(event: Mapping[str, Any], record: AppRecord) -> None:
@@ -242,7 +242,7 @@ def _apply(event: Mapping[str, Any], record: AppRecord) -> None:
             record.ended = event["t"]
     elif kind == "start":
         replica = record.replicas.setdefault((event["r"], event["k"]), ReplicaRecord())
-        replica.attempt, replica.pid, replica.pid_start = event["a"], event["pid"], event["ps"]
+        replica.attempt, replica.pid = event["a"], event["pid"]
         replica.state, replica.started = "RUNNING", event["t"]
         replica.code, replica.signal, replica.error, replica.detail, replica.ended = None, "", "", "", 0.0
     elif kind == "exit":

@@ -13,7 +13,7 @@ from xrun.specs.states import AppState, is_terminal
 from xrun.specs.status import NONE, AppStatus, ReplicaStatus, RoleStatus
 
 STATES = {s.name: s for s in (AppState.PENDING, AppState.RUNNING, AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED)}
-"""State in the events -> AppState."""
+"""State in the record -> AppState."""
 
 
 def describe(app_id: str) -> AppDescription | None:
@@ -95,7 +95,7 @@ def _app(record: state.AppRecord) -> AppDef | None:
     try:
         return from_dict(record.head["app"])
     except InvalidValue:
-        record.damaged = record.damaged or os.path.join(state.folder_of(record.app_id), state.APP)
+        record.damaged = record.damaged or os.path.join(state.folder_of(record.app_id), state.RECORD)
         return None
 
 

@@ -81,7 +81,7 @@ class Supervisor:
     """
 
     plan: Plan
-    events: state.EventWriter
+    events: state.RecordWriter
     listener: socket.socket
     wakeup: int
     _life: Lifecycle = field(init=False)
@@ -202,10 +202,12 @@ class Supervisor:
     def _start(self, key: Key, attempt: int) -> tuple[int, str] | None:
         """Starts an attempt; an exit code and a reason if it can't be started."""
         role = self.plan.app.roles[key[0]]
-        error_file = os.path.join(self.plan.folder, state.ERRORS, f"{role.name}.{key[1]}.{attempt}.json")
+        error_file = os.path.join(self.plan.folder, state.error_name(role.name, key[1], attempt))
         run = _Running(attempt, error_file)
         self._running[key] = run
-        stdout, stderr = (os.path.join(self.plan.folder, state.LOGS, self._log_file(key, s)) for s in ("stdout", "stderr"))
+        stdout, stderr = (
+            os.path.join(self.plan.folder, state.log_name(role.name, key[1], s)) for s in ("stdout", "stderr")
+        )
         values = replica.replica_values(self.plan.app_id, role, self.plan.workdir, key[1])
         words = replica.encode(macros.substitute(w, values) for w in (role.entrypoint, *role.args))
         try:
@@ -215,7 +217,7 @@ class Supervisor:
             reason = f"can't start {role.entrypoint}: {error.strerror}" + (f": {error.filename}" if error.filename else "")
             return code, reason
         self._pids[pid] = key
-        self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid, ps=state.process_start(pid))
+        self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid)
         return None
 
     def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -287,10 +289,8 @@ class Supervisor:
         processes.signal_all(marks, number, marks)
 
     def _mark(self, key: Key) -> bytes:
-        role = self.plan.app.roles[key[0]]
-        attempt = self._running[key].attempt
-        path = os.path.join(self.plan.folder, state.ERRORS, f"{role.name}.{key[1]}.{attempt}.json")
-        return b"XRUN_ERROR_FILE=" + path.encode("utf-8", "surrogateescape")
+        """What no other replica has in its environment."""
+        return b"XRUN_ERROR_FILE=" + self._running[key].error_file.encode("utf-8", "surrogateescape")
 
     # --- whoever waits ---------------------------------------------------------------------------------------------
 
@@ -348,9 +348,6 @@ class Supervisor:
 
     def _keys(self) -> list[Key]:
         return [(r, k) for r, role in enumerate(self.plan.app.roles) for k in range(role.num_replicas)]
-
-    def _log_file(self, key: Key, stream: str) -> str:
-        return state.log_name(self.plan.app.roles[key[0]].name, key[1], stream)
 
 
 def _error_line(text: str) -> str:
