@@ -25,7 +25,7 @@ keeps its traceback and exits 70.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from xrun.specs.problems import Problem
@@ -40,6 +40,12 @@ class XrunError(Exception):
     """Root of the tree above."""
 
     exit_code: ClassVar[int] = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pickle would call __init__ with the message alone; an error must survive the way out of a worker process
+        import copyreg
+
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UsageError(XrunError):
@@ -165,6 +171,15 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if 0 < len(names) <= 12:
         return f"; there are: {', '.join(names)}"
     return ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as a message shows it: its repr, cut at ``limit`` characters; whatever the value is, this never fails."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a user's __repr__ may fail in any way, and that of a huge int does
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def describe_os_error(error: OSError, doing: str, remedies: Mapping[int, str] | None = None) -> str:

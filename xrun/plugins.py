@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 SCHEDULERS = "xrun.schedulers"
 COMPONENTS = "xrun.components"
@@ -48,11 +51,20 @@ def targets(group: str) -> dict[str, str]:
         group: an entry-point group, one of this module's constants.
 
     Returns:
-        name -> ``module:attribute``, sorted by name.
+        name -> ``module:attribute``, sorted by name; of two of one name, the first on the path.
     """
-    from importlib.metadata import entry_points
+    from importlib.metadata import distributions
 
-    return {ep.name: ep.value for ep in sorted(entry_points(group=group), key=lambda ep: ep.name)}
+    found: dict[str, str] = {}
+    for distribution in distributions():
+        try:
+            for ep in distribution.entry_points:
+                if ep.group == group:
+                    found.setdefault(ep.name, ep.value)
+        except Exception as error:  # noqa: BLE001 - one package's damaged metadata must not hide the others
+            name = _name_of(distribution)
+            _broken[group, name] = BrokenPlugin(group, name, "entry_points.txt", _reason(error))
+    return dict(sorted(found.items()))
 
 
 def load(group: str, name: str) -> Any | None:
@@ -72,9 +84,8 @@ def load(group: str, name: str) -> Any | None:
         return None
     try:
         return EntryPoint(name, target, group).load()
-    except Exception as error:  # a plugin may fail in any way at import
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        _broken[group, name] = BrokenPlugin(group, name, target, reason)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way at import
+        _broken[group, name] = BrokenPlugin(group, name, target, _reason(error))
         return None
 
 
@@ -87,3 +98,14 @@ def broken_hint(group: str, name: str) -> str:
     """Why the plugin of that name could not be loaded; empty if nothing is known against it."""
     found = _broken.get((group, name))
     return str(found) if found else ""
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _name_of(distribution: Distribution) -> str:
+    try:
+        return distribution.name
+    except Exception:  # noqa: BLE001 - as damaged as the rest of it
+        return "a package without a name"

@@ -87,10 +87,7 @@ def test_a_component_that_complains_is_quoted_in_one_line(tmp_path: Path) -> Non
 
 def test_a_bug_keeps_its_traceback_and_exits_70(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(
-        "from xrun.specs import AppDef\n"
-        "def buggy() -> AppDef:\n"
-        '    """Divides."""\n'
-        "    return 1 / 0\n"
+        'from xrun.specs import AppDef\ndef buggy() -> AppDef:\n    """Divides."""\n    return 1 / 0\n'
     )
     done = xrun("jobs.py:buggy", cwd=tmp_path)
     assert done.returncode == 70

@@ -109,7 +109,18 @@ def test_an_option_of_another_scheduler_is_ignored_with_a_notice() -> None:
 
 
 def test_render_is_deterministic_has_no_effect_and_works_by_hand(xrun_home: Path) -> None:
-    words = ["render", "utils.sh", "--num_replicas", "2", "--env", "A=x y,B=$HOME", "--", "echo", "$A", "it's ${replica_id}"]
+    words = [
+        "render",
+        "utils.sh",
+        "--num_replicas",
+        "2",
+        "--env",
+        "A=x y,B=$HOME",
+        "--",
+        "echo",
+        "$A",
+        "it's ${replica_id}",
+    ]
     first, second = xrun(*words), xrun(*words)
     assert first.stdout == second.stdout
     assert not xrun_home.exists()
@@ -145,7 +156,9 @@ def test_the_first_interrupt_cancels(number: signal.Signals, code: int) -> None:
 
 
 def test_the_second_interrupt_leaves_at_once() -> None:
-    with _started("-cfg", "grace_period=3", "utils.sh", "--", "trap '' TERM; echo ready; while :; do sleep 0.05; done") as launcher:
+    with _started(
+        "-cfg", "grace_period=3", "utils.sh", "--", "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    ) as launcher:
         assert launcher.stdout is not None
         assert launcher.stdout.readline() == "ready\n"
         launcher.send_signal(signal.SIGINT)

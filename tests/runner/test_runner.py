@@ -26,7 +26,11 @@ def _sh(text: str) -> AppDef:
 
 
 def test_a_component_from_words_or_values(runner: Runner) -> None:
-    for args in (["--msg", "hi", "--num_replicas", "2"], {"msg": "hi", "num_replicas": 2}, {"msg": "hi", "num_replicas": "2"}):
+    for args in (
+        ["--msg", "hi", "--num_replicas", "2"],
+        {"msg": "hi", "num_replicas": 2},
+        {"msg": "hi", "num_replicas": "2"},
+    ):
         handle = runner.run_component("utils.echo", args, "local")
         end = runner.wait(handle, timeout=30)
         assert end is not None

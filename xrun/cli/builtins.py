@@ -10,7 +10,7 @@ from xrun.cli import output
 @click.command(short_help="List components, or show one.")
 @click.option("--print", "print_", metavar="COMPONENT", help="Print the source of a component.")
 def builtins(print_: str | None) -> int:
-    """List the components that can be run by name: ours, and those of installed plugins.
+    r"""List the components that can be run by name: ours, and those of installed plugins.
 
     \b
     xrun builtins

@@ -11,7 +11,7 @@ from xrun.cli.job import existing, own_runner
 @click.command(short_help="Stop a job.")
 @click.argument("handle")
 def cancel(handle: str) -> int:
-    """Stop the job of HANDLE: SIGTERM to every process, SIGKILL after its grace period.
+    r"""Stop the job of HANDLE: SIGTERM to every process, SIGKILL after its grace period.
 
     Returns once it has stopped. Does nothing to a job that has ended.
 

@@ -11,7 +11,7 @@ from xrun.cli.job import own_runner
 @click.command(short_help="Remove all that is left of a job.")
 @click.argument("handle")
 def delete(handle: str) -> int:
-    """Stop the job of HANDLE if it runs, and remove all that is left of it: state, logs, objects.
+    r"""Stop the job of HANDLE if it runs, and remove all that is left of it: state, logs, objects.
 
     \b
     xrun delete local://default/train-x7f2q

@@ -20,11 +20,15 @@ from xrun.specs.states import AppState
 @click.option("--all", "all_", is_flag=True, help="Everybody's, not only mine.")
 @click.option("--name", help="Only jobs of this app name.")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([s.name for s in AppState], case_sensitive=False), help="Only these."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([s.name for s in AppState], case_sensitive=False),
+    help="Only these.",
 )
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 def list_jobs(scheduler: str, all_: bool, name: str | None, states: tuple[str, ...], json_: bool) -> int:
-    """List jobs that xrun submitted, the newest first.
+    r"""List jobs that xrun submitted, the newest first.
 
     On a terminal a table; elsewhere tab-separated: handle, state, age, name, user.
 

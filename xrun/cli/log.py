@@ -20,7 +20,11 @@ from xrun.specs.handle import parse_log_target
 @click.option("--until", type=Moment(), help="Only what came until.")
 @click.option("--regex", metavar="R", help="Only lines in which this is found.")
 @click.option(
-    "--streams", type=click.Choice([s.value for s in Stream]), default="combined", show_default=True, help="Which output."
+    "--streams",
+    type=click.Choice([s.value for s in Stream]),
+    default="combined",
+    show_default=True,
+    help="Which output.",
 )
 @click.option("--timestamps", is_flag=True, help="Begin each line with the time at which it arrived.")
 @click.argument("handle", metavar="HANDLE[/ROLE[/REPLICA,...]]")
@@ -34,7 +38,7 @@ def log(
     timestamps: bool,
     handle: str,
 ) -> int:
-    """Print what the job of HANDLE wrote, or one role of it, or some replicas.
+    r"""Print what the job of HANDLE wrote, or one role of it, or some replicas.
 
     Lines begin with role/replica when there is more than one replica.
 

@@ -52,7 +52,7 @@ class _Verbs(click.Group):
 @click.option("--version", is_flag=True, help="Print the version.")
 @click.pass_context
 def cli(ctx: click.Context, version: bool) -> None:
-    """One job description, any cluster.
+    r"""One job description, any cluster.
 
     \b
     xrun utils.echo --msg hello
@@ -87,7 +87,7 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return EXIT_SIGPIPE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one boundary; what isn't expected is shown whole
         from xrun.errors import XrunError
 
         if isinstance(error, XrunError):
@@ -118,5 +118,3 @@ def _forget_stdout() -> None:
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-

@@ -55,7 +55,7 @@ def _submission(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "json_", is_flag=True, help="The answer as JSON on stdout, and nothing else there.")
 @_submission
 def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: bool, **given: Any) -> int:
-    """Run COMPONENT with its own options and arguments.
+    r"""Run COMPONENT with its own options and arguments.
 
     On local the job's output is shown and its end awaited, unless --detach; elsewhere its handle is printed.
 
@@ -96,7 +96,7 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: 
 @click.command(context_settings=_SETTINGS, short_help="Print what would be submitted.")
 @_submission
 def render(bare: bool, **given: Any) -> int:
-    """Print what would be submitted for COMPONENT; nothing is sent.
+    r"""Print what would be submitted for COMPONENT; nothing is sent.
 
     The same job and options always give the same text, which works by hand.
 
@@ -140,12 +140,13 @@ def _read(
 
 def _show_help(asked: _Asked) -> bool:
     """Shows a component's help if ``--help`` is among its own options."""
-    from xrun.components import command_line, finder, help
+    from xrun.components import command_line, finder
+    from xrun.components.help import format_help
 
     component = finder.find(asked.component)
     if not command_line.parse(component, asked.args).help:
         return False
-    output.answer(help.format_help(component).rstrip("\n"))
+    output.answer(format_help(component).rstrip("\n"))
     return True
 
 

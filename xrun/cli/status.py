@@ -12,7 +12,7 @@ from xrun.cli.job import existing, own_runner, status_json
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 @click.argument("handle")
 def status(json_: bool, handle: str) -> int:
-    """Show where the job of HANDLE is: its state, why, and each replica.
+    r"""Show where the job of HANDLE is: its state, why, and each replica.
 
     Exits 0 whatever the state, 5 if there is no such job.
 

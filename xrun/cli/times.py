@@ -12,7 +12,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[float]):
     """``10m`` (ago), an ISO time, or Unix seconds; becomes Unix seconds."""
 
     name = "time"
@@ -31,7 +31,7 @@ class Moment(click.ParamType):
             self.fail(f"{text!r} is no time: 10m, 2026-05-01T12:00 or Unix seconds", param, ctx)
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[float]):
     """``90``, ``90s``, ``10m``, ``2h``; becomes seconds."""
 
     name = "seconds"

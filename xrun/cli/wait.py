@@ -15,7 +15,7 @@ from xrun.errors import JobNotFound
 @click.option("--json", "json_", is_flag=True, help="The end as JSON.")
 @click.argument("handle")
 def wait(timeout: float | None, json_: bool, handle: str) -> int:
-    """Wait for the end of the job of HANDLE.
+    r"""Wait for the end of the job of HANDLE.
 
     Exits 0 if it succeeded, 1 if it failed, 7 if it was cancelled, 6 if the time is up, 5 if there is no such job.
 

@@ -111,9 +111,7 @@ class Runner:
             InvalidJob: the job is wrong.
             BackendError: the system refused.
         """
-        return self.schedule(
-            self.dryrun_component(component, component_args, scheduler, cfg, workspace, request_id)
-        )
+        return self.schedule(self.dryrun_component(component, component_args, scheduler, cfg, workspace, request_id))
 
     def dryrun_component(
         self,
@@ -199,9 +197,7 @@ class Runner:
         target = self._scheduler(info.scheduler, self._name)
         return target.handle_of(target.schedule(info))
 
-    def check(
-        self, app: AppDef, scheduler: str = schedulers.DEFAULT_SCHEDULER, cfg: Cfg = None
-    ) -> Problems:
+    def check(self, app: AppDef, scheduler: str = schedulers.DEFAULT_SCHEDULER, cfg: Cfg = None) -> Problems:
         """Everything wrong with a job on a scheduler; the system is not asked."""
         target = self._scheduler(scheduler, self._name)
         return target.check(app, self._split_cfg(target, cfg)[0])
@@ -278,9 +274,7 @@ class Runner:
         scheduler, app_id = self._locate(handle)
         scheduler.delete(app_id)
 
-    def list(
-        self, scheduler: str = schedulers.DEFAULT_SCHEDULER, wanted: ListFilter | None = None
-    ) -> Rows:
+    def list(self, scheduler: str = schedulers.DEFAULT_SCHEDULER, wanted: ListFilter | None = None) -> Rows:
         """Jobs that xrun submitted to a scheduler, the newest first."""
         return self._scheduler(scheduler, self._name).list(wanted)
 
@@ -311,9 +305,7 @@ class Runner:
             JobNotFound: there is none of that handle.
         """
         scheduler, app_id = self._locate(handle)
-        return scheduler.log_iter(
-            app_id, role_name, k, regex, _seconds(since), _seconds(until), should_tail, streams
-        )
+        return scheduler.log_iter(app_id, role_name, k, regex, _seconds(since), _seconds(until), should_tail, streams)
 
     def logs(self, handle: AppHandle, query: LogQuery) -> Iterator[LogChunk]:
         """Bytes of any replicas, in order of arrival."""
@@ -350,7 +342,9 @@ class Runner:
         for key, names in owners.items():
             if not names:
                 raise UnknownName("option", key, [name for name, _ in options])
-        return known, [f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()]
+        return known, [
+            f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()
+        ]
 
 
 def _owners(option: str) -> list[str]:

@@ -20,7 +20,7 @@ BUILTIN = {
     "local": "xrun.schedulers.local.scheduler:create_scheduler",
     "memory": "xrun.schedulers.memory.scheduler:create_scheduler",
 }
-"""name -> ``module:factory``; the first one is the default."""
+"""Name -> ``module:factory``; the first one is the default."""
 
 ALIASES = {"local_cwd": "local"}
 """TorchX's names of our schedulers."""
@@ -55,7 +55,7 @@ def scheduler_names() -> list[str]:
 
 
 def get_scheduler_factories() -> dict[str, SchedulerFactory]:
-    """name -> factory, for every scheduler that can be loaded."""
+    """Name -> factory, for every scheduler that can be loaded."""
     found = {name: _load(name) for name in scheduler_names()}
     return {name: factory for name, factory in found.items() if factory is not None}
 

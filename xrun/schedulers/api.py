@@ -199,8 +199,8 @@ class Scheduler(abc.ABC, Generic[R]):
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
         """What is known of some apps, again and again, at once and then after each change.
 
-        The default asks the system, ten times a second at first and every ten seconds in the end; a system that can tell
-        by itself should.
+        The default asks the system, ten times a second at first and every ten seconds in the end; a system that can
+        tell by itself should.
 
         Args:
             app_ids: which.
@@ -227,7 +227,7 @@ class Scheduler(abc.ABC, Generic[R]):
 
     def run_opts(self) -> runopts:
         """The options by name."""
-        return _options_of(self.options_type)
+        return _options_of(self.options_type)  # type: ignore[arg-type] # a class is hashable, whatever its instances are
 
     def handle_of(self, app_id: str) -> str:
         """The handle of an app here."""
@@ -391,9 +391,7 @@ class Scheduler(abc.ABC, Generic[R]):
     def _resolve(self, options: Any) -> Any:
         return options if isinstance(options, self.options_type) else self.run_opts().resolve(options or {})
 
-    def _info(
-        self, app: AppDef, options: Any, request_id: str, chosen: bool, notices: _Texts
-    ) -> AppDryRunInfo[R]:
+    def _info(self, app: AppDef, options: Any, request_id: str, chosen: bool, notices: _Texts) -> AppDryRunInfo[R]:
         app_id = make_app_id(app.name, request_id)
         request = self.build_request(app, options, app_id)
         return AppDryRunInfo(

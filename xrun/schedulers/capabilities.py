@@ -60,31 +60,36 @@ def check_capabilities(app: AppDef, can: Capabilities, scheduler: str) -> list[P
 
 
 def _check_role(role: Role, path: str, can: Capabilities, scheduler: str) -> Iterator[Problem]:
-    if not role.primary and not can.non_primary:
-        yield _refusal("XR041", f"{path}.primary", "a role that is not primary", "non_primary", can, scheduler)
-    if role.min_replicas not in (None, role.num_replicas) and not can.elastic:
-        yield _refusal("XR042", f"{path}.min_replicas", "min_replicas", "elastic", can, scheduler)
-    if role.max_retries and role.retry_policy not in can.retry_policies:
-        asked = f"retry policy {role.retry_policy.value}"
-        yield _refusal("XR043", f"{path}.retry_policy", asked, "retry_policies", can, scheduler)
+    asked: list[tuple[str, str, bool, str, str]] = [
+        ("XR041", "primary", role.primary or can.non_primary, "a role that is not primary", "non_primary"),
+        ("XR042", "min_replicas", not _elastic(role) or can.elastic, "min_replicas", "elastic"),
+        ("XR043", "retry_policy", *_retries(role, can), "retry_policies"),
+        ("XR046", "port_map", not role.port_map or can.ports, "ports", "ports"),
+        ("XR047", "resource.gpu", role.resource.gpu <= 0 or can.gpus, f"{role.resource.gpu} GPUs", "gpus"),
+        ("XR048", "workspace", not role.workspace or can.workspace, "a workspace", "workspace"),
+    ]
     for k, mount in enumerate(role.mounts):
         kind = _MOUNTS[type(mount)]
-        if kind not in can.mounts:
-            yield _refusal("XR044", f"{path}.mounts[{k}]", f"a {kind.value} mount", "mounts", can, scheduler)
+        asked.append(("XR044", f"mounts[{k}]", kind in can.mounts, f"a {kind.value} mount", "mounts"))
     for name, reference in role.secrets.items():
-        if reference.partition(":")[0] not in can.secrets:
-            asked = f"a secret from {reference.partition(':')[0]}:"
-            yield _refusal("XR045", f"{path}.secrets.{name}", asked, "secrets", can, scheduler)
-    if role.port_map and not can.ports:
-        yield _refusal("XR046", f"{path}.port_map", "ports", "ports", can, scheduler)
-    if role.resource.gpu > 0 and not can.gpus:
-        yield _refusal("XR047", f"{path}.resource.gpu", f"{role.resource.gpu} GPUs", "gpus", can, scheduler)
-    if role.workspace and not can.workspace:
-        yield _refusal("XR048", f"{path}.workspace", "a workspace", "workspace", can, scheduler)
+        source = reference.partition(":")[0]
+        asked.append(("XR045", f"secrets.{name}", source in can.secrets, f"a secret from {source}:", "secrets"))
+    for code, field_, allowed, what, capability in asked:
+        if not allowed:
+            yield _refusal(code, f"{path}.{field_}", what, capability, can, scheduler)
     for name in sorted(can.unused):
         if _asked(role, name):
             message = f"{scheduler} has no use for {name}"
             yield Problem("XR049", f"{path}.{name}", message, "it is ignored", Severity.WARNING)
+
+
+def _elastic(role: Role) -> bool:
+    return role.min_replicas not in (None, role.num_replicas)
+
+
+def _retries(role: Role, can: Capabilities) -> tuple[bool, str]:
+    allowed = not role.max_retries or role.retry_policy in can.retry_policies
+    return allowed, f"retry policy {role.retry_policy.value}"
 
 
 def _asked(role: Role, name: str) -> bool:

@@ -1,8 +1,8 @@
 """Who starts, stops and restarts, and how it ends: the rules of a gang, without a process or a clock.
 
 A backend that supervises replicas itself feeds in what happened and carries out the actions it gets back. The rules are
-the contract's: a primary replica that fails beyond its retries fails the app and stops the rest; with ``min_replicas`` a
-role fails only when fewer can still run; roles that are not primary are stopped when the primary ones are done.
+the contract's: a primary replica that fails beyond its retries fails the app and stops the rest; with ``min_replicas``
+a role fails only when fewer can still run; roles that are not primary are stopped when the primary ones are done.
 """
 
 from __future__ import annotations

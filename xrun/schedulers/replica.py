@@ -9,10 +9,12 @@ from xrun.specs import macros
 from xrun.specs.identity import rendezvous_port
 from xrun.specs.role import Role
 
+_NO_WORD = re.compile(r"[^A-Za-z0-9]")
+
 
 def rank0_variable(role_name: str) -> str:
     """Name of the variable that holds the host of replica 0 of a role."""
-    return f"{macros.RANK0_HOST}_{re.sub(r'[^A-Za-z0-9]', '_', role_name).upper()}"
+    return f"{macros.RANK0_HOST}_{_NO_WORD.sub('_', role_name).upper()}"
 
 
 def app_values(app_id: str, role: Role, img_root: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import xrun.specs
 
-__all__ = xrun.specs.__all__  # noqa: PLE0605 - one list for both paths
+__all__ = xrun.specs.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -54,7 +54,7 @@ def _clone_role(role: Role) -> Role:
 
 def _clone_resource(r: Resource) -> Resource:
     return Resource(
-        r.cpu,
+        int(r.cpu) if r.cpu % 1 == 0 else r.cpu,  # so that 2 and 2.0 have one hash
         r.gpu,
         r.memMB,
         copy.deepcopy(r.capabilities) if r.capabilities else {},

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from xrun.errors import MalformedHandle
+from xrun.errors import MalformedHandle, shown
 
 AppHandle = str
 """``scheduler://session/app_id``."""
 
 DEFAULT_SESSION = "default"
 
-_HANDLE = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*)://([^/\s]*)/([^/\s]+)(?:/([^/\s]+)(?:/([0-9]+(?:,[0-9]+)*))?)?/?")
+# A word begins with a letter or a digit: backends make file and object names of these, and ".." is none.
+_WORD = r"[A-Za-z0-9][A-Za-z0-9_.:@+=-]*"
+_HANDLE = re.compile(
+    rf"([A-Za-z][A-Za-z0-9_.+-]*)://({_WORD})?/({_WORD})(?:/({_WORD})(?:/([0-9]{{1,9}}(?:,[0-9]{{1,9}})*))?)?"
+)
 _SHAPE = "scheduler://session/app_id[/role[/replica,...]], as in local://default/train-x7f2q"
 
 
@@ -51,7 +55,7 @@ def parse_app_handle(handle: AppHandle) -> ParsedAppHandle:
     """
     m = _match(handle)
     if m[4]:
-        raise MalformedHandle(f"{handle!r} names a role; here only the app is meant: {_SHAPE}")
+        raise MalformedHandle(f"{shown(handle, 120)} names a role; here only the app is meant: {_SHAPE}")
     return ParsedAppHandle(m[1], m[2] or DEFAULT_SESSION, m[3])
 
 
@@ -69,5 +73,5 @@ def parse_log_target(handle: str) -> LogTarget:
 def _match(handle: str) -> re.Match[str]:
     m = _HANDLE.fullmatch(handle)
     if m is None:
-        raise MalformedHandle(f"{handle!r} is not a handle: {_SHAPE}")
+        raise MalformedHandle(f"{shown(handle, 120)} is not a handle: {_SHAPE}")
     return m

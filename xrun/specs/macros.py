@@ -1,9 +1,9 @@
 """Placeholders in a Role that are replaced when the value is known.
 
 ``${app_id} ${num_replicas} ${img_root}`` are replaced in args, env, metadata, mounts, image and entrypoint;
-``${replica_id}`` and ``${rank0_env}`` (the *name* of the variable that holds replica 0's host) in args and env only, so
-that a thousand replicas stay one template. ``$${app_id}`` is the literal text ``${app_id}``; every other byte, any other
-``$`` included, is left as it is.
+``${replica_id}`` and ``${rank0_env}`` (the *name* of the variable that holds replica 0's host) in args and env only,
+so that a thousand replicas stay one template. ``$${app_id}`` is the literal text ``${app_id}``; every other byte, any
+other ``$`` included, is left as it is.
 """
 
 from __future__ import annotations

@@ -46,8 +46,17 @@ class DeviceMount:
 
 Mount = BindMount | VolumeMount | DeviceMount
 
-_KEYS = {"type": "type", "src": "src", "source": "src", "dst": "dst", "destination": "dst", "target": "dst"}
-_FLAGS = {"readonly": "readonly", "ro": "readonly"}
+_KEYS = {
+    "type": "type",
+    "src": "src",
+    "source": "src",
+    "dst": "dst",
+    "destination": "dst",
+    "target": "dst",
+    "readonly": "readonly",
+    "ro": "readonly",
+    "perm": "perm",
+}
 _GRAMMAR = "type=bind|volume|device,src=PATH,dst=PATH[,readonly|,perm=rwm]"
 
 
@@ -59,30 +68,35 @@ def parse_mounts(opts: Iterable[str]) -> list[Mount]:
             begins another mount.
 
     Raises:
-        InvalidValue: a word that isn't of this grammar.
+        InvalidValue: a word that isn't of this grammar, or that this type of mount has no use for.
     """
     groups: list[dict[str, str]] = []
     for word in opts:
-        key, equals, value = word.strip().partition("=")
-        if key in _FLAGS and not equals:
-            key, value = "readonly", "true"
-        else:
-            key = _KEYS.get(key, key)
+        name, equals, value = word.strip().partition("=")
+        key = _KEYS.get(name, "")
         if key == "type":
             groups.append({})
-        if not groups or key not in ("type", "src", "dst", "perm", "readonly"):
+        if not groups or not key or not (equals or key == "readonly"):
             raise InvalidValue(f"{word!r} is no part of a mount; the grammar is {_GRAMMAR}")
-        groups[-1][key] = value
+        if key in groups[-1]:
+            raise InvalidValue(f"{word!r} is given twice for one mount; each type= begins another")
+        groups[-1][key] = value if equals else "true"
     return [_mount(group) for group in groups]
 
 
 def _mount(group: dict[str, str]) -> Mount:
-    kind, read_only = group["type"], group.get("readonly") == "true"
+    from xrun.specs.values import decode
+
+    kind, src, dst = group["type"], group.get("src", ""), group.get("dst", "")
     if kind not in [t.value for t in MountType]:
         raise InvalidValue(f"mount type {kind!r} is not one of bind, volume, device")
-    src, dst = group.get("src", ""), group.get("dst", "")
-    if kind == MountType.DEVICE:
-        return DeviceMount(src, dst or src, group.get("perm", "rwm"))
+    useless = "readonly" if kind == MountType.DEVICE else "perm"
+    if useless in group:
+        raise InvalidValue(f"a {kind} mount has no {useless}; the grammar is {_GRAMMAR}")
+    dst = dst or (src if kind == MountType.DEVICE else "")
     if not src or not dst:
         raise InvalidValue(f"a {kind} mount needs src and dst; the grammar is {_GRAMMAR}")
+    if kind == MountType.DEVICE:
+        return DeviceMount(src, dst, group.get("perm", "rwm"))
+    read_only: bool = decode(group.get("readonly", "false"), bool)
     return BindMount(src, dst, read_only) if kind == MountType.BIND else VolumeMount(src, dst, read_only)

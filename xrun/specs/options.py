@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
-from xrun.errors import InvalidValue, UnknownName
-from xrun.specs.values import decode, describe_type
+from xrun.errors import InvalidValue, UnknownName, shown
+from xrun.specs.values import decode, describe_type, fits
 
 CfgVal = Any
 """A value of an option (TorchX's name)."""
 
 T = TypeVar("T")
+
+_LONGEST = 10**9  # 31 years; timers overflow somewhere above
 
 
 def option(default: Any = MISSING, *, help: str) -> Any:  # noqa: A002 - the word a reader looks for
@@ -38,6 +40,11 @@ class CommonOptions:
     inherit_env: bool = option(
         True, help="give replicas the launcher's environment, where the scheduler can (local, slurm)"
     )
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("max_runtime", self.max_runtime), ("grace_period", self.grace_period)):
+            if not 0 <= seconds <= _LONGEST:
+                raise InvalidValue(f"option {name}: {seconds} is not a number of seconds, 0 to {_LONGEST}")
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,9 @@ class runopts:  # noqa: N801 - TorchX's name
                 return decode(value, hint)
             except InvalidValue as error:
                 raise InvalidValue(f"option {key}: {error}") from None
-        if hint is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        plain = typing.get_origin(hint) or hint
-        if isinstance(plain, type) and (not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool)):
-            raise InvalidValue(f"option {key}: {value!r} is not {describe_type(hint)}")
-        return value
+        if not fits(value, hint):
+            raise InvalidValue(f"option {key}: {shown(value)} is not {describe_type(hint)}")
+        return float(value) if hint is float else value
 
 
 def _runopt(f: Field[Any], hint: Any) -> runopt:

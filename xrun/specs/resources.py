@@ -22,7 +22,7 @@ class Resource:
 
     cpu: float = -1
     gpu: int = -1
-    memMB: int = -1  # noqa: N815 - TorchX's name
+    memMB: int = -1
     capabilities: dict[str, Any] = field(default_factory=dict)
     devices: dict[str, int] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Resource:
 
 
 def resource(
-    cpu: float | None = None, gpu: int | None = None, memMB: int | None = None, h: str | None = None  # noqa: N803
+    cpu: float | None = None, gpu: int | None = None, memMB: int | None = None, h: str | None = None
 ) -> Resource:
     """A Resource from single numbers or from a name; the name wins.
 

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
 
-from xrun.errors import InvalidValue, suggestion
+from xrun.errors import InvalidValue, shown, suggestion
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, MountType, VolumeMount
 
@@ -22,6 +22,7 @@ _MOUNT_TYPES: dict[type, MountType] = {
     DeviceMount: MountType.DEVICE,
 }
 _MOUNT_CLASSES = {kind.value: cls for cls, kind in _MOUNT_TYPES.items()}
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def to_dict(app: AppDef) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def from_json(text: str) -> AppDef:
 
     try:
         return from_dict(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValue(f"not JSON: {error}") from error
 
 
@@ -77,26 +78,32 @@ def from_yaml(text: str) -> AppDef:
 
     try:
         data = yaml.load(text, Loader=_c_or_python("SafeLoader"))  # noqa: S506 - a safe loader either way
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2024-13-45 is a ValueError
         raise InvalidValue(f"not YAML: {' '.join(str(error).split())}") from error
     return from_dict(data)
 
 
 def to_plain(value: Any) -> Any:
     """Any spec object as plain data; a mount gets a ``type`` key."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
     if isinstance(value, dict):
         return {str(k): to_plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple)):
         return [to_plain(v) for v in value]
-    names = _field_names(type(value))
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(to_plain, value), key=repr)  # their own order differs from process to process
+    for scalar in (str, int, float):
+        if isinstance(value, scalar):  # numpy's float64 is one; YAML and marshal take exact types only
+            return scalar(value)
+    cls: Any = type(value)
+    names = _field_names(cls)
     if names is None:
         return str(value)
     plain = {name: to_plain(getattr(value, name)) for name in names}
-    kind = _MOUNT_TYPES.get(type(value))
+    kind = _MOUNT_TYPES.get(cls)
     return {"type": kind.value, **plain} if kind else plain
 
 
@@ -113,15 +120,27 @@ def from_plain(cls: type[T], data: Any, path: str) -> T:
     """
     if not isinstance(data, Mapping):
         raise InvalidValue(f"{path} is {_article(data)}, it must be a mapping of {cls.__name__}'s fields")
-    hints = _hints(cls)
-    unknown = [str(key) for key in data if key not in hints]
-    if unknown:
-        raise InvalidValue(f"{path} has an unknown field {unknown[0]!r}{suggestion(unknown[0], hints)}")
+    hashable: Any = cls  # a class is; mypy does not see it
+    hints = _hints(hashable)
+    for key in data:
+        if key not in hints:
+            near = suggestion(key, hints) if isinstance(key, str) else ""
+            raise InvalidValue(f"{path} has an unknown field {shown(key)}{near}")
     required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     missing = [name for name in required if name not in data]
     if missing:
         raise InvalidValue(f"{path} lacks {', '.join(missing)}")
     return cls(**{key: _convert(hints[key], value, f"{path}.{key}") for key, value in data.items()})
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Paths at which two plain values differ, as in ``roles[0].env.A``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(k for k in new if k not in old)]
+        return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
+    return [] if old == new else [path]
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
@@ -139,12 +158,12 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping")
         return {_key(k, path): _convert(typing.get_args(hint)[1], v, f"{path}.{k}") for k, v in value.items()}
     if is_dataclass(hint):
-        return from_plain(typing.cast(type, hint), value, path)
+        return from_plain(typing.cast("type", hint), value, path)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _convert_enum(hint, value, path)
     accepted: Any = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
-        raise InvalidValue(f"{path} is {_article(value)} ({value!r}), it must be {_article(hint())}")
+        raise InvalidValue(f"{path} is {_article(value)} ({shown(value)}), it must be {_article(hint())}")
     return value
 
 
@@ -153,9 +172,11 @@ def _convert_union(hint: Any, value: Any, path: str) -> Any:
     if value is None and len(options) < len(typing.get_args(hint)):
         return None
     if all(a in _MOUNT_TYPES for a in options):
-        kind = value.get("type") if isinstance(value, Mapping) else None
-        if kind not in _MOUNT_CLASSES:
-            raise InvalidValue(f"{path}.type is {kind!r}, it must be one of {', '.join(_MOUNT_CLASSES)}")
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping of a mount's fields")
+        kind = value.get("type")
+        if not isinstance(kind, str) or kind not in _MOUNT_CLASSES:
+            raise InvalidValue(f"{path}.type is {shown(kind)}, it must be one of {', '.join(_MOUNT_CLASSES)}")
         return from_plain(_MOUNT_CLASSES[kind], {k: v for k, v in value.items() if k != "type"}, path)
     return _convert(options[0], value, path)
 
@@ -165,16 +186,23 @@ def _convert_enum(hint: type[Enum], value: Any, path: str) -> Enum:
         return hint(value)
     except ValueError:
         names = [str(e.value) for e in hint]
-        raise InvalidValue(f"{path} is {value!r}{suggestion(str(value), names)}") from None
+        raise InvalidValue(f"{path} is {shown(value)}{suggestion(shown(value), names)}") from None
 
 
 def _key(key: Any, path: str) -> str:
     if not isinstance(key, str):
-        raise InvalidValue(f"{path} has the key {key!r}, {_article(key)}; keys must be strings")
+        raise InvalidValue(f"{path} has the key {shown(key)}, {_article(key)}; keys must be strings")
     return key
 
 
-_ARTICLES = {str: "a string", int: "a whole number", float: "a number", bool: "a bool", list: "a list", dict: "a mapping"}
+_ARTICLES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "a bool",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def _article(value: Any) -> str:

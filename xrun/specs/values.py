@@ -11,22 +11,22 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from xrun.errors import InvalidValue, suggestion
+from xrun.errors import InvalidValue, shown
 
 TRUE = frozenset({"true", "yes", "1", "on"})
 FALSE = frozenset({"false", "no", "0", "off"})
 SCALARS: tuple[type, ...] = (str, int, float, bool, Path)
 
-_QUOTED = re.compile(r"""("(?:[^"\\]|\\["\\])*"|'[^']*')(?=,|$)""")
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')(?=,|\Z)""", re.DOTALL)
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_./-]*)=")
 
 
 def decode(text: str, hint: Any) -> Any:
     """A text as a value of type ``hint``.
 
-    Scalars are what they look like; a bool is yes/no, true/false, on/off or 1/0. A list is ``a,b``, a dict ``k=v,k2=v2``;
-    an element or a value may be quoted, and a part of a dict without ``key=`` belongs to the value before it. Lists and
-    dicts are also read as JSON, the only way to write nested ones.
+    Scalars are what they look like; a bool is yes/no, true/false, on/off or 1/0. A list is ``a,b``, a dict
+    ``k=v,k2=v2``; an element or a value may be quoted, and a part of a dict without ``key=`` belongs to the value
+    before it. Lists and dicts are also read as JSON, the only way to write nested ones.
 
     Args:
         text: what was typed.
@@ -49,6 +49,32 @@ def decode(text: str, hint: Any) -> Any:
     return _decode_scalar(text, hint)
 
 
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value that is no text to decode, from TOML or from Python, is of type ``hint`` as it stands."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return fits(value, args[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, a) for a in args)
+    if origin is typing.Literal:
+        return any(type(value) is type(a) and value == a for a in args)
+    if hint is Any or hint is None or hint is type(None):
+        return hint is Any or value is None
+    kind = origin or hint
+    classes: Any = (int, float) if kind is float else kind
+    if not isinstance(value, classes) or (isinstance(value, bool) and kind is not bool):
+        return False
+    return not args or _fit_inside(value, kind, args)
+
+
+def _fit_inside(value: Any, kind: Any, args: tuple[Any, ...]) -> bool:
+    if kind is dict:
+        return all(fits(k, args[0]) and fits(v, args[1]) for k, v in value.items())
+    if kind is tuple and args[-1] is not ...:
+        return len(value) == len(args) and all(map(fits, value, args))
+    return all(fits(v, args[0]) for v in value)
+
+
 def describe_type(hint: Any) -> str:
     """A type as a person would write it in help: ``int``, ``a|b``, ``str,...``, ``key=int,...``."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -60,6 +86,8 @@ def describe_type(hint: Any) -> str:
         return "|".join(str(a) for a in args)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return "|".join(e.name for e in hint)
+    if origin is tuple and args and args[-1] is not ...:
+        return ",".join(map(describe_type, args))
     if origin in (list, tuple) or hint in (list, tuple):
         return f"{describe_type(args[0]) if args else 'str'},..."
     if origin is dict or hint is dict:
@@ -78,12 +106,13 @@ def unsupported_reason(hint: Any) -> str:
     if origin is typing.Literal:
         return "" if all(isinstance(a, (str, int, bool)) for a in args) else f"{hint} holds more than str, int and bool"
     if origin in (list, tuple, dict) or hint in (list, tuple, dict):
-        if origin is dict and args[0] is not str:
+        if origin is dict and args and args[0] is not str:
             return f"{_name(hint)} has keys that are not str"
         return next(filter(None, (unsupported_reason(a) for a in args if a is not ...)), "")
     if hint in SCALARS or (isinstance(hint, type) and issubclass(hint, Enum)):
         return ""
-    return f"{_name(hint)} is not str, int, float, bool, Path, Optional, Union with None, Literal, Enum, list, tuple or dict"
+    readable = "str, int, float, bool, Path, Optional, Union with None, Literal, Enum, list, tuple or dict"
+    return f"{_name(hint)} is not {readable}"
 
 
 def _name(hint: Any) -> str:
@@ -106,17 +135,16 @@ def _decode_union(text: str, args: tuple[Any, ...]) -> Any:
 
 def _decode_literal(text: str, args: tuple[Any, ...]) -> Any:
     for choice in args:
-        if str(choice) == text:
+        if str(choice) == text or (isinstance(choice, bool) and text.strip().lower() in (TRUE if choice else FALSE)):
             return choice
-    names = [str(a) for a in args]
-    raise InvalidValue(f"{text!r} is not one of {', '.join(names)}")
+    raise InvalidValue(f"{shown(text)} is not one of {', '.join(map(str, args))}")
 
 
 def _decode_enum(text: str, hint: type[Enum]) -> Enum:
     for member in hint:
         if text in (member.name, str(member.value)):
             return member
-    raise InvalidValue(f"{text!r} is not one of {', '.join(e.name for e in hint)}{suggestion(text, [])}")
+    raise InvalidValue(f"{shown(text)} is not one of {', '.join(e.name for e in hint)}")
 
 
 def _decode_scalar(text: str, hint: Any) -> Any:
@@ -126,15 +154,15 @@ def _decode_scalar(text: str, hint: Any) -> Any:
         word = text.strip().lower()
         if word in TRUE or word in FALSE:
             return word in TRUE
-        raise InvalidValue(f"{text!r} is not a bool: yes, no, true, false, on, off, 1 or 0")
+        raise InvalidValue(f"{shown(text)} is not a bool: yes, no, true, false, on, off, 1 or 0")
     if hint is Path:
         return Path(text)
     if hint in (int, float):
         try:
             return hint(text.strip())
         except ValueError:
-            raise InvalidValue(f"{text!r} is not {'a whole number' if hint is int else 'a number'}") from None
-    raise InvalidValue(f"can't read {text!r} as {hint}")
+            raise InvalidValue(f"{shown(text)} is not {'a whole number' if hint is int else 'a number'}") from None
+    raise InvalidValue(f"can't read {shown(text)} as {hint}")
 
 
 def _decode_collection(text: str, kind: Any, args: tuple[Any, ...]) -> Any:
@@ -146,7 +174,7 @@ def _decode_collection(text: str, kind: Any, args: tuple[Any, ...]) -> Any:
     words = plain if plain is not None else _split_words(text)
     if kind is tuple and args and args[-1] is not ...:
         if len(words) != len(args):
-            raise InvalidValue(f"{text!r} has {len(words)} parts, {len(args)} are asked for")
+            raise InvalidValue(f"{shown(text)} has {len(words)} parts, {len(args)} are asked for")
         return tuple(_element(w, a, f"part {i + 1}") for i, (w, a) in enumerate(zip(words, args, strict=True)))
     hint = args[0] if args else str
     found = [_element(w, hint, f"element {i + 1}") for i, w in enumerate(words)]
@@ -166,10 +194,10 @@ def _from_json(value: Any, hint: Any) -> Any:
     """A value that JSON gave; what it holds is decoded by its own type."""
     import json
 
-    if isinstance(value, (dict, list)):
-        return decode(json.dumps(value), hint)
     if value is None:
-        return decode("None", hint)
+        if fits(None, hint):
+            return None
+        raise InvalidValue(f"null is not {describe_type(hint)}")
     return decode(json.dumps(value), hint)
 
 
@@ -180,7 +208,7 @@ def _json(text: str, kind: Any) -> Any:
 
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, kind) else None
 
@@ -207,7 +235,7 @@ def _split_pairs(text: str) -> dict[str, str]:
     while at < len(text):
         m = _KEY.match(text, at)
         if m is None and not key:
-            raise InvalidValue(f"{text!r} is not key=value,...: there is no key= at {text[at:]!r}")
+            raise InvalidValue(f"{shown(text)} is not key=value,...: there is no key= at {shown(text[at:])}")
         if m is None:
             end = text.find(",", at)
             end = len(text) if end < 0 else end

@@ -25,12 +25,15 @@ class Workspace:
         """A workspace from ``DIR`` or ``dst=DIR[,dst=DIR...]``; an empty text is no workspace.
 
         Raises:
-            InvalidValue: a part without a source.
+            InvalidValue: a part without a source, or a source twice.
         """
         projects: dict[str, str] = {}
         for part in filter(None, text.split(",")):
             dst, equals, src = part.partition("=")
             if equals and not src:
                 raise InvalidValue(f"workspace {part!r} has no source; write DIR or dst=DIR")
-            projects[src if equals else part] = dst if equals else ""
+            source, place = (src, dst) if equals else (part, "")
+            if source in projects:
+                raise InvalidValue(f"workspace {text!r} has {source!r} twice; a source goes to one place")
+            projects[source] = place
         return Workspace(projects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -36,7 +37,7 @@ def test_concurrent_apps_do_not_overlap_and_wait_for_their_turn(local: LocalSche
     assert sum(map(len, spans.values())) == 10
     for used in spans.values():
         used.sort()
-        assert all(before[1] <= after[0] for before, after in zip(used, used[1:], strict=False)), spans
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(used)), spans
 
 
 def test_a_waiting_app_says_so_and_can_be_cancelled(local: LocalScheduler) -> None:

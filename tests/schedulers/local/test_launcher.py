@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from xrun.schedulers.local.scheduler import LocalScheduler
@@ -40,7 +41,7 @@ def test_sigkill_of_the_launcher_at_random_moments(local: LocalScheduler, tmp_pa
         assert status.state is AppState.FAILED, f"seed {seed}"
         assert status.roles[0].replicas[0].exit_code == 7, f"seed {seed}"
         assert ran.read_text() == "x\n", f"seed {seed}: not exactly once"
-        until(lambda app_id=app_id: processes_of(app_id) == [])
+        until(partial(_is_over, app_id))
     assert len(local.list()) == ROUNDS
 
 
@@ -56,3 +57,7 @@ def test_a_closed_terminal_leaves_the_job(local: LocalScheduler, tmp_path: Path)
     os.waitpid(pid, 0)
     assert end_of(local, local.list()[0].app_id).state is AppState.SUCCEEDED
     assert (tmp_path / "done").exists()
+
+
+def _is_over(app_id: str) -> bool:
+    return processes_of(app_id) == []

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,17 @@ from .conftest import cli, end_of, processes_of, sh, supervisor_pid, until
 ROUNDS = int(os.environ.get("XRUN_SOAK_ROUNDS", "5"))
 
 
-def test_a_killed_supervisor_is_a_failure_and_its_leftovers_are_ended_by_the_next_command(local: LocalScheduler) -> None:
+def test_a_killed_supervisor_is_a_failure_and_its_leftovers_are_ended_by_the_next_command(
+    local: LocalScheduler,
+) -> None:
     for _ in range(ROUNDS):
         roles = [
             Role("quick", entrypoint="sh", args=["-c", "exit 0"]),
             Role("slow", entrypoint="sh", args=["-c", "setsid sleep 300 & sleep 300"]),
         ]
         app_id = local.submit(AppDef("job", roles), {})
-        until(lambda app_id=app_id: local.describe(app_id).status.roles[0].replicas[0].state is AppState.SUCCEEDED)
-        until(lambda app_id=app_id: len(processes_of(app_id)) >= 3)
+        until(partial(_first_succeeded, local, app_id))
+        until(partial(_has_processes, app_id))
         pid = _supervisor_of(app_id)
         time.sleep(random.uniform(0, 0.02))
         os.kill(pid, signal.SIGKILL)
@@ -180,6 +183,15 @@ def test_hangup_and_the_death_of_everything_else_leave_a_job_alone(local: LocalS
     os.kill(supervisor_pid(local, app_id), signal.SIGHUP)
     local.close()  # the forker is gone
     assert end_of(local, app_id).state is AppState.SUCCEEDED
+
+
+def _first_succeeded(local: LocalScheduler, app_id: str) -> bool:
+    there = local.describe(app_id)
+    return there is not None and there.status.roles[0].replicas[0].state is AppState.SUCCEEDED
+
+
+def _has_processes(app_id: str) -> bool:
+    return len(processes_of(app_id)) >= 3
 
 
 def _ended(local: LocalScheduler) -> str:

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from xrun.errors import BackendError, InvalidValue
 from xrun.schedulers.local import processes, state
-from xrun.schedulers.local.launch import EXISTS, CREATED, Forker, Launch, fork_supervisor
+from xrun.schedulers.local.launch import CREATED, EXISTS, Forker, Launch, fork_supervisor
 
 _MERCY = 2.0  # seconds between SIGTERM and SIGKILL for what a dead supervisor left
 _IN_THE_MAKING = 60.0  # seconds during which a folder without a supervisor may be about to get one
@@ -208,7 +208,7 @@ def _is_of_this_host(app_id: str) -> bool:
     if record is None or not record.head:
         return True
     mine, its = state.host_identity(), record.head.get("host", {})
-    return its.get("host") == mine["host"] and its.get("pidns") == mine["pidns"]
+    return bool(its.get("host") == mine["host"] and its.get("pidns") == mine["pidns"])
 
 
 def _sweep_app(app_id: str) -> bool:

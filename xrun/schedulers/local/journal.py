@@ -1,8 +1,8 @@
 """In which order replicas wrote: the supervisor notes each growth of a file, readers follow the notes.
 
-Replicas write straight to their files, so what they print costs them nothing and outlives everybody. The journal holds
-(time, file, size) for every growth seen, 24 bytes each; it gives the combined view its order, the same on every reading,
-and lines their time.
+Replicas write straight to their files, so what they print costs them nothing and outlives everybody. The journal
+holds (time, file, size) for every growth seen, 24 bytes each; it gives the combined view its order, the same on every
+reading, and lines their time.
 """
 
 from __future__ import annotations

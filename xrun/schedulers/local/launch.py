@@ -1,9 +1,9 @@
 """Making an app: its folder, its supervisor, and the word that both are there.
 
-A supervisor makes the app's folder under a temporary name, takes the lock in it and only then gives it its name: an app
-that can be seen has a supervisor, and whoever asked for it may be killed at any moment. A launcher that owns its process
-(the command line) forks the supervisor itself; any other has a forker, a small process without threads that forks one
-for each request and ends when its socket closes.
+A supervisor makes the app's folder under a temporary name, takes the lock in it and only then gives it its name: an
+app that can be seen has a supervisor, and whoever asked for it may be killed at any moment. A launcher that owns its
+process (the command line) forks the supervisor itself; any other has a forker, a small process without threads that
+forks one for each request and ends when its socket closes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Forker:
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-        code = f"import sys; sys.path.insert(0, {package_root!r}); from {__name__} import serve; serve({theirs.fileno()})"
+        code = (
+            f"import sys; sys.path.insert(0, {package_root!r}); from {__name__} import serve; serve({theirs.fileno()})"
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", code],
             pass_fds=[theirs.fileno()],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -20,7 +20,7 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def start(words: Sequence[bytes], env: Mapping[bytes, bytes], cwd: str, stdout: str, stderr: str) -> int:
+def start(words: list[bytes], env: Mapping[bytes, bytes], cwd: str, stdout: str, stderr: str) -> int:
     """Starts a program in a session of its own, its input empty, its output appended to files.
 
     Args:
@@ -81,7 +81,7 @@ def signal_all(leaders: Iterable[int], number: int, marks: Mapping[int, bytes]) 
     Args:
         leaders: pids of the replicas' first processes, each the leader of a session.
         number: the signal.
-        marks: leader -> a ``NAME=value`` of its environment that no other replica has; finds those that left its session.
+        marks: leader -> a ``NAME=value`` of its environment that no other replica has; for those that left its session.
     """
     wanted = set(leaders)
     if not wanted:

@@ -89,10 +89,19 @@ def _role_lines(request: LocalRequest, role: Role) -> list[str]:
         rank0={r.name: RANK0 for r in request.app.roles},
         error_file="",
     )
-    fixed = ("XRUN_APP_ID", "XRUN_HANDLE", "XRUN_ATTEMPT", "XRUN_REPLICA_ID", "XRUN_ERROR_FILE", "TORCHELASTIC_ERROR_FILE")
+    fixed = (
+        "XRUN_APP_ID",
+        "XRUN_HANDLE",
+        "XRUN_ATTEMPT",
+        "XRUN_REPLICA_ID",
+        "XRUN_ERROR_FILE",
+        "TORCHELASTIC_ERROR_FILE",
+    )
     values = replica.app_values(request.app_id, role, request.workdir or ".")
     lines = [f"# role {role.name}", f"XRUN_REPLICA_ID=0; while [ $XRUN_REPLICA_ID -lt {role.num_replicas} ]; do ("]
-    lines.append("  export XRUN_REPLICA_ID " + " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items() if k not in fixed))
+    lines.append(
+        "  export XRUN_REPLICA_ID " + " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items() if k not in fixed)
+    )
     lines += [f"  export {name}={_word(text, values)}" for name, text in role.env.items()]
     lines += [f"  export {name}={_secret(reference)}" for name, reference in role.secrets.items()]
     words = [_word(text, values) for text in (role.entrypoint, *role.args)]

@@ -19,8 +19,8 @@ from xrun.schedulers.local.journal import JournalReader, log_files
 from xrun.schedulers.local.launch import Launch
 from xrun.schedulers.local.request import LocalOptions, LocalRequest
 from xrun.schedulers.local.supervisor import CANCEL, Plan
-from xrun.schedulers.user import user_name
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
+from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION

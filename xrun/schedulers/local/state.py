@@ -1,10 +1,10 @@
 """An app's folder: what is in it and what it says.
 
-``record`` holds JSON lines: first what was submitted, written before the folder gets its name, then what happened, one
-event a line. Its space is reserved when the app is made, so that a full disk can't lose an exit code; a line that was cut
-short or damaged is passed over. The supervisor holds a lock on it: the kernel lets go of that however the supervisor
-ends, so a reused pid or a reboot can't make a dead app look alive. ``live`` beside the apps holds the sockets of their
-supervisors. Making a file is the dearest part of making an app, so there are few.
+``record`` holds JSON lines: first what was submitted, written before the folder gets its name, then what happened,
+one event a line. Its space is reserved when the app is made, so that a full disk can't lose an exit code; a line that
+was cut short or damaged is passed over. The supervisor holds a lock on it: the kernel lets go of that however the
+supervisor ends, so a reused pid or a reboot can't make a dead app look alive. ``live`` beside the apps holds the
+sockets of their supervisors. Making a file is the dearest part of making an app, so there are few.
 """
 
 from __future__ import annotations

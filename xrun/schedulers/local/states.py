@@ -12,7 +12,9 @@ from xrun.specs.serialize import from_dict
 from xrun.specs.states import AppState, is_terminal
 from xrun.specs.status import NONE, AppStatus, ReplicaStatus, RoleStatus
 
-STATES = {s.name: s for s in (AppState.PENDING, AppState.RUNNING, AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED)}
+STATES = {
+    s.name: s for s in (AppState.PENDING, AppState.RUNNING, AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED)
+}
 """State in the record -> AppState."""
 
 
@@ -40,7 +42,9 @@ def _description(record: state.AppRecord, elsewhere: str) -> AppDescription:
     app = _app(record)
     app_state = STATES.get(record.state, AppState.UNKNOWN)
     notes = [record.reason, elsewhere, f"state file damaged: {record.damaged}" if record.damaged else ""]
-    roles = [_role(record, r, role.name, role.num_replicas, app_state) for r, role in enumerate(app.roles)] if app else []
+    roles = (
+        [_role(record, r, role.name, role.num_replicas, app_state) for r, role in enumerate(app.roles)] if app else []
+    )
     failed = roles[record.failed[0]].replicas[record.failed[1]] if record.failed and roles else None
     status = AppStatus(
         state=app_state,

@@ -111,7 +111,7 @@ class Supervisor:
         while self._finish is None:
             self._wait(self._next_time())
             self._step()
-        self._close()
+        self._close(self._finish)
 
     def on_signal(self, *_: object) -> None:
         """SIGTERM and SIGINT to the supervisor are a cancel."""
@@ -214,7 +214,9 @@ class Supervisor:
             pid = processes.start(words, self._env(key, attempt, error_file, values), self.plan.workdir, stdout, stderr)
         except OSError as error:
             code = processes.NOT_FOUND if isinstance(error, FileNotFoundError) else processes.NOT_EXECUTABLE
-            reason = f"can't start {role.entrypoint}: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+            reason = f"can't start {role.entrypoint}: {error.strerror}" + (
+                f": {error.filename}" if error.filename else ""
+            )
             return code, reason
         self._pids[pid] = key
         self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid)
@@ -330,9 +332,7 @@ class Supervisor:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _close(self) -> None:
-        finish = self._finish
-        assert finish is not None
+    def _close(self, finish: Finish) -> None:
         for pid in processes.descendants(os.getpid()):
             processes.send(pid, signal.SIGKILL)  # of a replica whose end was seen before its last fork
         self._journal.look()
