@@ -82,11 +82,15 @@ def load(group: str, name: str) -> Any | None:
     target = targets(group).get(name)
     if target is None or (group, name) in _broken:
         return None
+    entry_point = EntryPoint(name, target, group)
     try:
-        return EntryPoint(name, target, group).load()
+        if entry_point.pattern.match(target):
+            return entry_point.load()
+        reason = "it is not module:attribute"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way at import
-        _broken[group, name] = BrokenPlugin(group, name, target, _reason(error))
-        return None
+        reason = _reason(error)
+    _broken[group, name] = BrokenPlugin(group, name, target, reason)
+    return None
 
 
 def broken(group: str | None = None) -> list[BrokenPlugin]:
@@ -106,6 +110,6 @@ def _reason(error: BaseException) -> str:
 
 def _name_of(distribution: Distribution) -> str:
     try:
-        return distribution.name
+        return distribution.name or "?"
     except Exception:  # noqa: BLE001 - as damaged as the rest of it
-        return "a package without a name"
+        return "?"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from xrun import schedulers
 from xrun.errors import InvalidValue, UnknownName, WaitTimeout
-from xrun.runner import config
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION, AppHandle, parse_app_handle
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
     from xrun.schedulers.logs import LogChunk, LogQuery, Stream
     from xrun.specs.problems import Problem
+    from xrun.specs.resources import Resource
 
 Cfg = Mapping[str, Any] | None
 # Runner has a method named list, so inside it these types go by other names
@@ -137,7 +137,7 @@ class Runner:
         from xrun.components import command_line, finder, signature
         from xrun.specs.named import add_source
 
-        add_source(config.named_resources)
+        add_source(_configured_resources)
         found = finder.find(component)
         defaults = self._component_defaults.get(component)
         if defaults:
@@ -345,6 +345,12 @@ class Runner:
         return known, [
             f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()
         ]
+
+
+def _configured_resources() -> Mapping[str, Resource]:
+    from xrun.runner.config import named_resources
+
+    return named_resources()
 
 
 def _owners(option: str) -> list[str]:

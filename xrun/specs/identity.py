@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import zlib
@@ -46,7 +45,7 @@ def spec_hash(app: AppDef, options: Mapping[str, Any]) -> str:
     import json
 
     text = json.dumps([to_plain(app), to_plain(dict(options))], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _sha256(text.encode()).hex()
 
 
 def _legal_name(name: str) -> str:
@@ -60,7 +59,7 @@ def _legal_name(name: str) -> str:
 
 
 def _characters(text: str, count: int) -> str:
-    number = int.from_bytes(_digest(text)[:8], "big")
+    number = int.from_bytes(_sha256(text.encode("utf-8", "surrogatepass"))[:8], "big")
     found = []
     for _ in range(count):
         number, index = divmod(number, len(_ALPHABET))
@@ -68,5 +67,7 @@ def _characters(text: str, count: int) -> str:
     return "".join(found)
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def _sha256(data: bytes) -> bytes:
+    from hashlib import sha256  # brings OpenSSL, which a supervisor has no use for
+
+    return sha256(data).digest()

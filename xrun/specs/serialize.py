@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ _MOUNT_TYPES: dict[type, MountType] = {
     DeviceMount: MountType.DEVICE,
 }
 _MOUNT_CLASSES = {kind.value: cls for cls, kind in _MOUNT_TYPES.items()}
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -65,7 +67,7 @@ def to_yaml(app: AppDef) -> str:
     """An AppDef as YAML."""
     import yaml
 
-    return str(yaml.dump(to_dict(app), sort_keys=False, allow_unicode=True, Dumper=_c_or_python("SafeDumper")))
+    return str(yaml.dump(to_dict(app), sort_keys=False, allow_unicode=True, Dumper=_dumper()))
 
 
 def from_yaml(text: str) -> AppDef:
@@ -217,6 +219,22 @@ def _hints(cls: type) -> dict[str, Any]:
 @cache
 def _field_names(cls: type) -> tuple[str, ...] | None:
     return tuple(f.name for f in fields(cls)) if is_dataclass(cls) else None
+
+
+@cache
+def _dumper() -> Any:
+    """PyYAML's safe one, and quotes around what only readers of YAML 1.2, as kubectl, take for a number."""
+    import yaml
+
+    class Dumper(_c_or_python("SafeDumper")):  # type: ignore[misc]
+        pass
+
+    def represent(dumper: Any, text: str) -> Any:
+        style = "'" if _NUMBER.fullmatch(text) else None
+        return dumper.represent_scalar(yaml.resolver.BaseResolver.DEFAULT_SCALAR_TAG, text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return Dumper
 
 
 def _c_or_python(name: str) -> Any:

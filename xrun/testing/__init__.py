@@ -1,4 +1,4 @@
-"""For authors of schedulers and components: the tests that xrun's own have to pass. Needs ``pip install xrun[testing]``.
+"""For authors of schedulers and components: the tests that xrun's own must pass. Needs ``pip install xrun[testing]``.
 
 ::
 

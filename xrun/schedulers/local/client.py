@@ -15,7 +15,8 @@ from contextlib import suppress
 
 from xrun.errors import BackendError, InvalidValue
 from xrun.schedulers.local import processes, state
-from xrun.schedulers.local.launch import CREATED, EXISTS, Forker, Launch, fork_supervisor
+from xrun.schedulers.local.forker import Forker
+from xrun.schedulers.local.launch import CREATED, EXISTS, Launch, fork_supervisor
 
 _MERCY = 2.0  # seconds between SIGTERM and SIGKILL for what a dead supervisor left
 _IN_THE_MAKING = 60.0  # seconds during which a folder without a supervisor may be about to get one
@@ -66,13 +67,8 @@ class Line:
     def __init__(self, app_id: str) -> None:
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
         try:
-            folder = os.open(state.live_folder(), os.O_PATH | os.O_CLOEXEC)
-            try:
-                # through /proc since a socket's path may have 107 bytes at most
-                self._socket.connect(f"/proc/self/fd/{folder}/{app_id}")
-                self._socket.setblocking(False)
-            finally:
-                os.close(folder)
+            self._socket.connect(state.address_of(app_id))
+            self._socket.setblocking(False)
         except OSError:
             self.close()
 

@@ -18,7 +18,7 @@ from xrun.schedulers.local import state
 from xrun.schedulers.logs import LogChunk, LogQuery, Stream
 
 _RECORD = struct.Struct("<dQQ")  # Unix time, index of the file, its size
-_READ = 1 << 20
+_READ = 1 << 18
 _OPEN_FILES = 64
 _ONE_READ = 0.05  # seconds within which notes on one file are read at once
 
@@ -38,8 +38,8 @@ def log_files(roles: Sequence[tuple[str, int]]) -> list[LogFile]:
 class JournalWriter:
     """Notes what grew, for the supervisor.
 
-    The kernel says so by SIGIO (``fcntl(2)``, F_NOTIFY on the app's folder). It says so once and is asked again by each
-    look, so that a chatty replica costs one look a millisecond at most. Unlike inotify this has no limit of instances.
+    The kernel says so by SIGIO (``fcntl(2)``, F_NOTIFY on the app's folder), once for each time it is asked. Unlike
+    inotify this has no limit of instances.
 
     Args:
         folder: the app's folder.
@@ -51,27 +51,17 @@ class JournalWriter:
         self._sizes = [0] * len(files)
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._journal: int | None = None  # made with the first note
-        self._last_look = 0.0
 
     def listen(self) -> None:
-        """Asks for SIGIO at the next write to any of the files."""
+        """Asks for SIGIO at the next write to any file of the folder."""
         fcntl.fcntl(self._folder, fcntl.F_NOTIFY, fcntl.DN_MODIFY)
 
-    def look(self) -> bool:
-        """Notes every growth so far and asks for the next signal; True if there was any."""
-        pause = self._last_look + 0.001 - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        found = False
-        while self._note():  # the journal lies in the same folder: only the look after the last note may listen
-            found = True
-        self.listen()
-        if self._note():
-            found = True
-        self._last_look = time.monotonic()
-        return found
+    def ignore(self) -> None:
+        """Takes that back, since the supervisor's own files lie in the same folder."""
+        fcntl.fcntl(self._folder, fcntl.F_NOTIFY, 0)
 
-    def _note(self) -> bool:
+    def look(self) -> bool:
+        """Notes every growth so far; True if there was any."""
         grown = []
         for index, name in enumerate(self._files):
             try:

@@ -11,28 +11,19 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
-import marshal
 import os
-import shutil
 import signal
 import socket
-import struct
-import sys
-import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from xrun.errors import BackendError
 from xrun.schedulers.local import state
 from xrun.schedulers.local.supervisor import Plan, Supervisor
-from xrun.specs.serialize import from_plain, to_plain
 
 CREATED, EXISTS = "created", "exists"
-
-_SOCKET = "sock"
-_LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -63,84 +54,6 @@ def fork_supervisor(launch: Launch) -> str:
     with open(reader, encoding="utf-8") as file:
         answer = file.read()
     return answer or "its supervisor ended at once"
-
-
-class Forker:
-    """A process that forks supervisors for a launcher that has threads, or more memory than a copy is worth."""
-
-    def __init__(self) -> None:
-        import subprocess
-
-        self._lock = threading.Lock()
-        self._socket, theirs = socket.socketpair()
-        package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-        code = (
-            f"import sys; sys.path.insert(0, {package_root!r}); from {__name__} import serve; serve({theirs.fileno()})"
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", code],
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, state.HOME_VARIABLE: state.home()},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
-
-    def fork(self, launch: Launch) -> str:
-        """As `fork_supervisor`, from any thread.
-
-        Raises:
-            BackendError: the forker is gone.
-        """
-        body = marshal.dumps((vars(launch.plan) | {"app": to_plain(launch.plan.app)}, dict(launch.head)))
-        with self._lock:
-            try:
-                self._socket.sendall(_LENGTH.pack(len(body)) + body)
-                answer = _receive(self._socket)
-            except OSError as error:
-                raise BackendError(f"the local forker is gone ({error}); make a new Runner") from error
-        if answer is None:
-            raise BackendError("the local forker is gone; make a new Runner")
-        return answer.decode()
-
-    def close(self) -> None:
-        """Ends the forker; supervisors go on."""
-        self._socket.close()
-        self._process.wait()
-
-
-def serve(fileno: int) -> None:
-    """The forker's main loop: a request, a fork, an answer, until the socket closes."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the supervisors
-    gc.freeze()
-    with socket.socket(fileno=fileno) as connection:
-        connection.set_inheritable(False)
-        while (body := _receive(connection)) is not None:
-            values, head = marshal.loads(body)  # noqa: S302 - from our own launcher, over a private socket
-            from xrun.specs.app import AppDef
-
-            values["app"] = from_plain(AppDef, values["app"], "app")
-            answer = fork_supervisor(Launch(Plan(**values), head)).encode()
-            try:
-                connection.sendall(_LENGTH.pack(len(answer)) + answer)
-            except OSError:
-                return
-
-
-def _receive(connection: socket.socket) -> bytes | None:
-    """One message, or None if the other side is gone."""
-    head = _receive_exactly(connection, _LENGTH.size)
-    return None if head is None else _receive_exactly(connection, _LENGTH.unpack(head)[0])
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(min(size - len(parts), 1 << 20))
-        if not part:
-            return None
-        parts += part
-    return bytes(parts)
 
 
 def _supervise(launch: Launch, writer: int) -> None:
@@ -200,17 +113,21 @@ def _make_folder(launch: Launch) -> tuple[state.RecordWriter, socket.socket] | N
         OSError: it can't be made; nothing is left of it.
     """
     folder = launch.plan.folder
+    if os.path.exists(folder):
+        return None
     new = os.path.join(state.live_folder(), f"{launch.plan.app_id}.{os.getpid()}.new")
     try:
         _make_new(new, os.path.dirname(folder))
         made = _fill(new, launch)
+        os.link(os.path.join(new, state.RECORD), _live_path(launch.plan.app_id))
         os.rename(new, folder)
     except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
+        from shutil import rmtree
+
+        rmtree(new, ignore_errors=True)
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return None
         raise
-    os.rename(os.path.join(folder, _SOCKET), _live_path(launch.plan.app_id))
     return made
 
 
@@ -228,12 +145,27 @@ def _fill(folder: str, launch: Launch) -> tuple[state.RecordWriter, socket.socke
     fcntl.flock(fd, fcntl.LOCK_EX)  # held until this process is gone
     record = state.begin(fd, launch.head, sum(role.num_replicas for role in launch.plan.app.roles))
     listener = socket.socket(socket.AF_UNIX)
-    os.chdir(folder)  # a socket's path may have 107 bytes at most
-    listener.bind(_SOCKET)
-    os.chdir("/")
+    _bind(listener, launch)
     listener.listen(128)
     listener.setblocking(False)
     return record, listener
+
+
+def _bind(listener: socket.socket, launch: Launch) -> None:
+    """Takes the app's address; waits while a namesake has it, which is about to have a folder or to be gone.
+
+    Raises:
+        FileExistsError: the namesake has a folder now.
+    """
+    while True:
+        try:
+            return listener.bind(state.address_of(launch.plan.app_id))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        if os.path.exists(launch.plan.folder):
+            raise FileExistsError(errno.EEXIST, "there is one", launch.plan.folder)
+        time.sleep(0.005)
 
 
 def _live_path(app_id: str) -> str:

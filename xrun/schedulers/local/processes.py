@@ -105,6 +105,15 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def has_children() -> bool:
+    """Whether this process has any, running or not yet waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def find_marked(mark: bytes) -> list[int]:
     """Every process of this host whose environment holds ``NAME=value``."""
     return [pid for pid in _all_pids() if pid != os.getpid() and has_env(pid, mark)]

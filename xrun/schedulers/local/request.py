@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from xrun.errors import Unsupported
 from xrun.schedulers import replica
+from xrun.schedulers.local import RANK0
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.options import CommonOptions, option
 from xrun.specs.problems import Problem
 from xrun.specs.role import Role
-
-RANK0 = "localhost"
 
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import time
@@ -258,6 +257,8 @@ def _check_files(app: AppDef, workdir: str) -> None:
 
 
 def _nearby(path: str) -> str:
+    import difflib
+
     folder, name = os.path.split(path)
     try:
         near = difflib.get_close_matches(name, os.listdir(folder), n=2)

@@ -3,8 +3,9 @@
 ``record`` holds JSON lines: first what was submitted, written before the folder gets its name, then what happened,
 one event a line. Its space is reserved when the app is made, so that a full disk can't lose an exit code; a line that
 was cut short or damaged is passed over. The supervisor holds a lock on it: the kernel lets go of that however the
-supervisor ends, so a reused pid or a reboot can't make a dead app look alive. ``live`` beside the apps holds the
-sockets of their supervisors. Making a file is the dearest part of making an app, so there are few.
+supervisor ends, so a reused pid or a reboot can't make a dead app look alive. ``live`` beside the apps holds a
+second name of the record of each that has no verdict yet. Making a file is the dearest part of making an app, so there
+are few.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,8 +57,16 @@ def folder_of(app_id: str) -> str:
     return os.path.join(root(), "apps", app_id)
 
 
+def address_of(app_id: str) -> bytes:
+    """Where an app's supervisor listens: an abstract socket (unix(7)), which is not a file and has no length of path.
+
+    Anybody can connect to it, so the supervisor looks at who does.
+    """
+    return f"\0xrun/{zlib.crc32(root().encode('utf-8', 'surrogateescape')):08x}/{app_id}".encode()
+
+
 def live_folder() -> str:
-    """The folder of the sockets of living supervisors, each by its app id, and of apps in the making."""
+    """The folder of apps without a verdict: a second name for the record of each, and apps in the making."""
     return os.path.join(root(), "live")
 
 

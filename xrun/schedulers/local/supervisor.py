@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +19,17 @@ from typing import Any
 
 from xrun.schedulers import replica
 from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
-from xrun.schedulers.local import processes, state
+from xrun.schedulers.local import RANK0, processes, state
 from xrun.schedulers.local.gpus import GpuLocks
 from xrun.schedulers.local.journal import JournalWriter, log_files
-from xrun.schedulers.local.request import RANK0
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.states import AppState
 
 CANCEL = b"c"
-_GREETING = b"."
+_NEWS = b"."
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
+_BREATH = 0.001  # seconds between two looks at logs that grow
 _LAST_WRITES = 30.0  # seconds that a supervisor on a full disk goes on trying to write the verdict
 
 
@@ -94,6 +96,7 @@ class Supervisor:
     _deadline: float | None = None
     _finish: Finish | None = None
     _cancel_asked: bool = False
+    _last_look: float = 0.0
 
     def __post_init__(self) -> None:
         roles = self.plan.app.roles
@@ -103,7 +106,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Runs the app until it has ended and that is written down."""
-        self._journal.listen()
         if any(role.resource.gpu > 0 for role in self.plan.app.roles):
             self._gpus = GpuLocks(self.plan.devices)
         processes.adopt_orphans()
@@ -125,8 +127,12 @@ class Supervisor:
         poll.register(self.listener, select.POLLIN)
         for client in self._clients:
             poll.register(client, select.POLLIN)
+        self._journal.listen()
+        if self._look():  # what came since the last look gave no signal
+            until = 0.0
         timeout = None if until is None else max(0, until - time.monotonic()) * 1000
         ready = {fd for fd, _ in poll.poll(timeout)}
+        self._journal.ignore()
         if self.wakeup in ready:
             os.read(self.wakeup, 4096)
         if self.listener.fileno() in ready:
@@ -135,7 +141,10 @@ class Supervisor:
             self._hear(client)
 
     def _step(self) -> None:
-        grown = self._journal.look()
+        pause = self._last_look + _BREATH - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)  # so that a chatty replica costs no more than this often
+        self._look()
         self._reap()
         if self._cancel_asked:
             self._cancel_asked = False
@@ -149,8 +158,13 @@ class Supervisor:
             for key in overdue:
                 self._running[key].kill_at = now + 1.0  # what was forked meanwhile gets it next time
             self._signal(overdue, signal.SIGKILL)
+
+    def _look(self) -> bool:
+        grown = self._journal.look()
         if grown:
+            self._last_look = time.monotonic()
             self._notify()
+        return grown
 
     def _next_time(self) -> float | None:
         times = [run.kill_at for run in self._running.values() if run.kill_at is not None]
@@ -259,7 +273,7 @@ class Supervisor:
 
     def _end_rest(self, leader: int, key: Key) -> None:
         """A replica lives as long as its first process, as in a container; what it left behind is ended."""
-        if processes.descendants(os.getpid()):
+        if processes.has_children():
             processes.signal_all([leader], signal.SIGKILL, {leader: self._mark(key)})
 
     def _ended(self, key: Key, code: int, sig: str, reason: str) -> None:
@@ -301,6 +315,10 @@ class Supervisor:
             client, _ = self.listener.accept()
         except OSError:
             return
+        _, uid, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if uid not in (0, os.getuid()):
+            client.close()
+            return
         client.setblocking(False)
         self._clients.append(client)
 
@@ -323,7 +341,7 @@ class Supervisor:
     def _notify(self) -> None:
         for client in list(self._clients):
             try:
-                client.send(_GREETING)
+                client.send(_NEWS)
             except BlockingIOError:
                 pass  # it has something to read already
             except OSError:
@@ -333,8 +351,9 @@ class Supervisor:
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def _close(self, finish: Finish) -> None:
-        for pid in processes.descendants(os.getpid()):
-            processes.send(pid, signal.SIGKILL)  # of a replica whose end was seen before its last fork
+        if processes.has_children():  # of a replica whose end was seen before its last fork
+            for pid in processes.descendants(os.getpid()):
+                processes.send(pid, signal.SIGKILL)
         self._journal.look()
         extra = {"failed": list(finish.failed)} if finish.failed else {}
         self._record(finish.state.name, finish.reason, restarts=self._life.num_restarts, final=True, **extra)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,9 +63,11 @@ class App:
         }
         self._chunks: list[LogChunk] = []
         self._running: dict[Key, Process] = {}
+        self._unstarted: deque[tuple[Key, int, str]] = deque()
         self._deadline: float | None = None
         self._finish: Finish | None = None
         self._selector = selectors.DefaultSelector()
+        self._errors = tempfile.mkdtemp(prefix="xrun-")
         self._wakeup, self._cancelled = os.eventfd(0), False
         self._thread = threading.Thread(target=self._run, name=f"xrun-{request.app_id}", daemon=True)
 
@@ -119,8 +123,7 @@ class App:
 
     def _run(self) -> None:
         try:
-            with tempfile.TemporaryDirectory(prefix="xrun-") as folder, self._selector:
-                self._errors = folder
+            with self._selector:
                 self._selector.register(self._wakeup, selectors.EVENT_READ, self._woken)
                 if self._request.options.max_runtime > 0:
                     self._deadline = time.monotonic() + self._request.options.max_runtime
@@ -128,11 +131,15 @@ class App:
                     self._status.state = AppState.RUNNING
                 self._do(self._life.start())
                 while self._finish is None:
-                    self._step()
+                    if self._unstarted:
+                        self._ended(*self._unstarted.popleft(), detail="")
+                    else:
+                        self._step()
         finally:
             for process in self._running.values():  # there are some only if this thread broke
                 process.bury()
                 process.close()
+            shutil.rmtree(self._errors, ignore_errors=True)
             finish = self._finish or Finish(AppState.FAILED, "the thread that ran it broke", None)
             with self._changed:
                 self._status.state, self._status.msg, self._status.ended = finish.state, finish.reason, time.time()
@@ -164,22 +171,17 @@ class App:
             self._do(self._life.stop(AppState.CANCELLED, "cancelled"))
 
     def _do(self, actions: Sequence[Action]) -> None:
-        unstarted = []
         for action in actions:
-            if isinstance(action, Stop):
+            if isinstance(action, Stop) and action.key in self._running:
                 self._running[action.key].signal(signal.SIGTERM)
                 self._running[action.key].kill_at = time.monotonic() + self._request.options.grace_period
             elif isinstance(action, Start):
-                failure = self._start(action.key, action.attempt)
-                if failure:
-                    unstarted.append((action.key, *failure))
+                self._start(action.key, action.attempt)
             elif isinstance(action, Finish):
                 self._finish = action
-        for key, code, error in unstarted:  # only now: the rules count on all of them being there
-            self._ended(key, code, error, "")
 
-    def _start(self, key: Key, attempt: int) -> tuple[int, str] | None:
-        """Starts an attempt; an exit code and a reason if it can't be started."""
+    def _start(self, key: Key, attempt: int) -> None:
+        """Starts an attempt; one that can't be started ends in the next step."""
         role = self._roles[key[0]]
         path = os.path.join(self._errors, f"{key[0]}.{key[1]}.{attempt}.json")
         values = replica.replica_values(self._request.app_id, role, self._around.workdir, key[1])
@@ -190,13 +192,13 @@ class App:
         except OSError as error:
             self._publish(key, fresh)
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-            return code, f"can't start {words[0].decode(errors='replace')}: {error.strerror}"
+            self._unstarted.append((key, code, f"can't start {words[0].decode(errors='replace')}: {error.strerror}"))
+            return
         self._running[key] = process
         self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._exited, key))
         for fd, stream in process.pipes.items():
             self._selector.register(fd, selectors.EVENT_READ, partial(self._readable, key, fd, stream))
         self._publish(key, replace(fresh, native_id=str(process.pid), started=time.time()))
-        return None
 
     def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
         role = self._roles[key[0]]

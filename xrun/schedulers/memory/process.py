@@ -46,11 +46,11 @@ class Process:
         )
         self.pid = self._child.pid
         self.pidfd = os.pidfd_open(self.pid)
-        assert self._child.stdout is not None
-        assert self._child.stderr is not None
-        self.pipes = {self._child.stdout.fileno(): Stream.STDOUT, self._child.stderr.fileno(): Stream.STDERR}
-        for fd in self.pipes:
-            os.set_blocking(fd, False)
+        self.pipes: dict[int, Stream] = {}
+        for pipe, stream in ((self._child.stdout, Stream.STDOUT), (self._child.stderr, Stream.STDERR)):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                self.pipes[pipe.fileno()] = stream
 
     def read(self, fd: int) -> bytes | None:
         """What a pipe holds now; ``b""`` at its end, None if there is nothing yet."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xrun.errors import InvalidValue
+from xrun.errors import BackendError, InvalidValue, describe_os_error
 from xrun.schedulers import replica
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
 from xrun.schedulers.capabilities import Capabilities
@@ -74,6 +74,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
 
         Raises:
             InvalidValue: a secret can't be had.
+            BackendError: no folder or descriptor is left.
         """
         env = dict(os.environb) if info.request.options.inherit_env else {}
         around = Surroundings(
@@ -84,7 +85,10 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
         with self._changed:
             if info.app_id in self._apps:
                 return False
-            app = App(info.request, around, self._changed)
+            try:
+                app = App(info.request, around, self._changed)
+            except OSError as error:
+                raise BackendError(describe_os_error(error, "make what the job needs")) from error
             self._apps[info.app_id] = app, info
         app.start()
         return True

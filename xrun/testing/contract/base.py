@@ -95,6 +95,7 @@ class ContractBase:
         shell: a POSIX shell, in the image.
         python: Python 3, in the image.
         inherits_env: whether jobs get the launcher's environment (design: local and Slurm do, containers don't).
+        skew: seconds within which replicas that start together have all begun to run.
         hostile_jobs: jobs with 100 random arguments and 100 random variables each.
     """
 
@@ -105,6 +106,7 @@ class ContractBase:
     shell: ClassVar[str] = "sh"
     python: ClassVar[str] = "python3"
     inherits_env: ClassVar[bool] = True
+    skew: ClassVar[float] = 0.5
     hostile_jobs: ClassVar[int] = 10
 
     @pytest.fixture(autouse=True)

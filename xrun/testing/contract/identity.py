@@ -63,9 +63,7 @@ class IdentityCases(ContractBase):
 
     def test_a_render_is_deterministic(self, runner: Runner) -> None:
         app = self.app(self.role("echo $1", "x", env={"B": "2", "A": "1"}, num_replicas=2))
-        first, second = (
-            runner.dryrun(app, self.scheduler, self.options(), reproducible=True) for _ in range(2)
-        )
+        first, second = (runner.dryrun(app, self.scheduler, self.options(), reproducible=True) for _ in range(2))
         assert (first.app_id, str(first)) == (second.app_id, str(second))
         other = runner.dryrun(self.app(self.role("echo $2", "x")), self.scheduler, self.options(), reproducible=True)
         assert other.app_id != first.app_id

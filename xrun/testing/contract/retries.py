@@ -12,8 +12,8 @@ from xrun.testing.contract.base import SHOW_ATTEMPT, UNTIL_STOPPED, ContractBase
 _POLICIES = list(RetryPolicy)
 _FIRST, _BOTH = ["attempt 0\n"], ["attempt 0\n", "attempt 1\n"]
 
-# replica 1 fails once; the others go on in that attempt until they are stopped, or to the end if they are not to be
-_ONCE = SHOW_ATTEMPT + 'if [ "$XRUN_REPLICA_ID$XRUN_ATTEMPT" = 10 ]; then exit 3; fi; '
+# replica 1 fails once, when all have begun; the others go on in that attempt until they are stopped, or just end
+_ONCE = SHOW_ATTEMPT + 'if [ "$XRUN_REPLICA_ID$XRUN_ATTEMPT" = 10 ]; then sleep "$1"; exit 3; fi; '
 _STOPPED_ONCE = _ONCE + f'if [ "$XRUN_ATTEMPT" = 0 ]; then {UNTIL_STOPPED.replace("echo ready; ", "")}; fi'
 
 
@@ -45,7 +45,7 @@ class RetryCases(ContractBase):
             assert job.lines() == ["attempt 0\n", "attempt 1\n", "attempt 2\n"]
 
     def test_replica_restarts_the_replica(self, runner: Runner) -> None:
-        role = self.role(_ONCE, num_replicas=3, max_retries=1, retry_policy=RetryPolicy.REPLICA)
+        role = self.role(_ONCE, str(self.skew), num_replicas=3, max_retries=1, retry_policy=RetryPolicy.REPLICA)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
             assert job.ends(AppState.SUCCEEDED).num_restarts == 1
@@ -60,15 +60,15 @@ class RetryCases(ContractBase):
             assert [job.lines(k=k) for k in range(3)] == [_BOTH] * 3
 
     def test_role_restarts_the_role(self, runner: Runner) -> None:
-        role = self.role(_STOPPED_ONCE, num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
+        role = self.role(_STOPPED_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
             assert job.ends(AppState.SUCCEEDED).num_restarts == 1
             assert [job.lines(k=k) for k in range(2)] == [_BOTH] * 2
 
     def test_role_leaves_other_roles_alone(self, runner: Runner) -> None:
-        role = self.role(_ONCE, num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
-        other = self.role(SHOW_ATTEMPT + "sleep 1", name="other")
+        role = self.role(_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
+        other = self.role(SHOW_ATTEMPT + f"sleep {3 * self.skew}", name="other")
         job = self.run_or_be_refused(runner, self.app(role, other))
         if job is not None:
             job.ends(AppState.SUCCEEDED)
@@ -76,8 +76,10 @@ class RetryCases(ContractBase):
             assert job.lines("other") == _FIRST
 
     def test_application_restarts_everything(self, runner: Runner) -> None:
-        role = self.role(_STOPPED_ONCE, num_replicas=2, max_retries=1, retry_policy=RetryPolicy.APPLICATION)
-        other = self.role(_STOPPED_ONCE, name="other")
+        role = self.role(
+            _STOPPED_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.APPLICATION
+        )
+        other = self.role(_STOPPED_ONCE, str(self.skew), name="other")
         several = self.capabilities().multi_role
         job = self.run_or_be_refused(runner, self.app(*([role, other] if several else [role])))
         if job is not None:

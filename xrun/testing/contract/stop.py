@@ -110,7 +110,7 @@ class StopCases(ContractBase):
         assert job.lines() == written
 
     def test_the_rest_of_a_gang_gets_its_grace_period(self, runner: Runner) -> None:
-        script = f'if [ "$XRUN_REPLICA_ID" = 0 ]; then sleep 0.5; exit 3; fi; {_SAYS_BYE}'
+        script = f'if [ "$XRUN_REPLICA_ID" = 0 ]; then sleep {self.skew}; exit 3; fi; {_SAYS_BYE}'
         job = self.run(runner, self.app(self.role(script, num_replicas=2)), grace_period=20)
         job.ends(AppState.FAILED)
         assert job.lines(k=1) == ["ready\n", "bye\n"]
@@ -118,12 +118,12 @@ class StopCases(ContractBase):
     # --- max_runtime -----------------------------------------------------------------------------------------------
 
     def test_max_runtime_fails_the_job_and_says_so(self, runner: Runner) -> None:
-        job = self.run(runner, self.app(self.role(_SAYS_BYE)), max_runtime=1, grace_period=20)
+        job = self.run(runner, self.app(self.role(_SAYS_BYE)), max_runtime=2 * self.skew, grace_period=20)
         assert "max_runtime" in job.ends(AppState.FAILED).msg
         assert job.lines() == ["ready\n", "bye\n"]
 
     def test_max_runtime_ends_who_ignores_sigterm(self, runner: Runner) -> None:
-        job = self.run(runner, self.app(self.role(IGNORES_TERM)), max_runtime=0.5, grace_period=0.5)
+        job = self.run(runner, self.app(self.role(IGNORES_TERM)), max_runtime=self.skew, grace_period=0.5)
         job.ends(AppState.FAILED)
         assert job.replica().signal == "SIGKILL"
 

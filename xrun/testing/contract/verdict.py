@@ -84,6 +84,12 @@ class VerdictCases(ContractBase):
         assert f"no-such-program-{job.app_id}" in status.msg
         assert job.replica().exit_code == 127
 
+    def test_many_replicas_and_retries_of_a_program_that_is_not_there(self, runner: Runner) -> None:
+        for policy in sorted(self.capabilities().retry_policies):
+            role = self.program("no-such-program", num_replicas=3, max_retries=40, retry_policy=policy)
+            job = self.run(runner, self.app(role))
+            assert "no-such-program" in job.ends(AppState.FAILED).msg
+
     def test_a_program_that_can_not_be_executed(self, runner: Runner) -> None:
         job = self.run(runner, self.app(self.program("/etc/passwd")))
         assert "/etc/passwd" in job.ends(AppState.FAILED).msg
@@ -92,7 +98,7 @@ class VerdictCases(ContractBase):
     # --- roles that are not primary --------------------------------------------------------------------------------
 
     def test_a_server_is_stopped_when_the_primary_roles_end(self, runner: Runner) -> None:
-        app = self.app(self.role("sleep 0.3"), self.role(UNTIL_STOPPED, name="server", primary=False))
+        app = self.app(self.role(f"sleep {self.skew}"), self.role(UNTIL_STOPPED, name="server", primary=False))
         job = self.run_or_be_refused(runner, app)
         if job is not None:
             job.ends(AppState.SUCCEEDED)
@@ -100,7 +106,7 @@ class VerdictCases(ContractBase):
             assert job.replica("server").state == AppState.CANCELLED
 
     def test_a_servers_failure_has_no_say(self, runner: Runner) -> None:
-        app = self.app(self.role("sleep 1"), self.role("exit 3", name="server", primary=False))
+        app = self.app(self.role(f"sleep {2 * self.skew}"), self.role("exit 3", name="server", primary=False))
         job = self.run_or_be_refused(runner, app)
         if job is not None:
             job.ends(AppState.SUCCEEDED)
@@ -115,7 +121,7 @@ class VerdictCases(ContractBase):
             max_retries=2,
             retry_policy=RetryPolicy.REPLICA,
         )
-        job = self.run_or_be_refused(runner, self.app(self.role("sleep 2"), server))
+        job = self.run_or_be_refused(runner, self.app(self.role(f"sleep {4 * self.skew}"), server))
         if job is not None:
             job.ends(AppState.SUCCEEDED)
             assert job.lines("server") == ["attempt 0\n", "attempt 1\n", "attempt 2\n"]
@@ -129,7 +135,7 @@ class VerdictCases(ContractBase):
     # --- min_replicas ----------------------------------------------------------------------------------------------
 
     def test_a_loss_above_min_replicas_is_tolerated(self, runner: Runner) -> None:
-        role = self.role(_FAIL_FIRST + "sleep 0.5; echo done", num_replicas=3, min_replicas=2)
+        role = self.role(_FAIL_FIRST + f"sleep {self.skew}; echo done", num_replicas=3, min_replicas=2)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
             job.ends(AppState.SUCCEEDED)

@@ -1,0 +1,24 @@
+"""What is measured: each case is a function that yields rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.cases import api, ddp, jobs, launch, logs, start, waiting
+from benchmarks.report import Row
+
+CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "start": start.start,
+    "dryrun": start.dryrun,
+    "echo": jobs.echo,
+    "short": jobs.short,
+    "ddp": ddp.ddp,
+    "api": api.api,
+    "launch": launch.launch,
+    "idle": waiting.idle,
+    "log": logs.log,
+    "logapi": logs.log_api,
+    "latency": logs.latency,
+}
+"""name -> case; they run in this order."""

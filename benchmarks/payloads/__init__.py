@@ -1,0 +1,1 @@
+"""Programs that the benchmarks run; each stands alone and imports nothing of the harness."""

@@ -1,0 +1,1 @@
+"""A scheduler for xrun outside of xrun: one role, no retries, a folder and a process for each app."""

@@ -1,0 +1,40 @@
+"""The set-up script reads what setup.cfg says."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environment() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "scripts" / "environment.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_requirements_are_those_of_setup_cfg(environment: ModuleType) -> None:
+    requirements = environment.read_requirements()
+
+    assert {"click>=8.1.8", "torch>=2.4", "pytest>=8", "scikit-learn>=1.4"} <= set(requirements)
+    assert not [line for line in requirements if line.startswith("xrun")]
+
+
+def test_every_requirement_is_pinned() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    asked = config["options"]["install_requires"] + "".join(config["options.extras_require"].values())
+    names = {line.split(">")[0].split("[")[0].lower().replace("_", "-") for line in asked.split()}
+    lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if not line.startswith("#")}
+
+    assert names - pinned == {"xrun"}
