@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+from functools import cache
 
 
+@cache
 def user_name() -> str:
     """The name that goes with our user id, else the id; not from the environment, which jobs may change."""
     try:

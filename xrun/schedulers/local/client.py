@@ -275,13 +275,11 @@ def _close_books(record: state.AppRecord) -> None:
         with open(path, "rb") as file:
             written = file.read().split(b"\0", 1)[0]
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            end = written.rfind(b"\n") + 1
-            os.pwrite(fd, bytes(len(written) - end), end)  # a line that was cut short
-            writer = state.RecordWriter(fd, at=end)
-            writer.write("state", state="FAILED", reason=death_reason(record), final=True)
-        finally:
-            os.close(fd)
+        end = written.rfind(b"\n") + 1
+        os.pwrite(fd, bytes(len(written) - end), end)  # a line that was cut short
+        writer = state.RecordWriter(fd, at=end)
+        writer.write("state", state="FAILED", reason=death_reason(record), final=True)
+        writer.close()
     except OSError:
         pass  # readers come to the same verdict without it
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 import gc
 import marshal
 import os
+import select
 import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from xrun.errors import BackendError
 from xrun.schedulers.local import state
-from xrun.schedulers.local.launch import Launch, fork_supervisor
+from xrun.schedulers.local.launch import Launch, detach, supervise
 from xrun.schedulers.local.supervisor import Plan
-from xrun.specs.app import AppDef
-from xrun.specs.serialize import from_plain, to_plain
+from xrun.specs.serialize import from_dict
 
 if TYPE_CHECKING:
     import subprocess
 
 _LENGTH = struct.Struct("<I")
+_SPARE = 4  # supervisors without an app that are kept
 
 
 class Forker:
@@ -55,10 +57,10 @@ class Forker:
         Raises:
             BackendError: the forker is gone.
         """
-        body = marshal.dumps((vars(launch.plan) | {"app": to_plain(launch.plan.app)}, dict(launch.head)))
+        body = marshal.dumps((vars(launch.plan) | {"app": None}, dict(launch.head)))
         with self._lock:
             try:
-                self._socket.sendall(_LENGTH.pack(len(body)) + body)
+                _send(self._socket, body)
                 answer = _receive(self._socket)
             except OSError as error:
                 raise BackendError(f"the local forker is gone ({error}); make a new Runner") from error
@@ -73,19 +75,80 @@ class Forker:
 
 
 def serve(fileno: int) -> None:
-    """The forker's main loop: a request, a fork, an answer, until the socket closes."""
+    """The forker's main loop: hands each request to a supervisor that has nothing to do, else to a new one.
+
+    A supervisor that has ended its app is used again: a fork costs more than all that a short job needs of one.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the supervisors
     gc.freeze()
-    with socket.socket(fileno=fileno) as connection:
-        connection.set_inheritable(False)
-        while (body := _receive(connection)) is not None:
-            values, head = marshal.loads(body)  # noqa: S302 - from our own launcher, over a private socket
-            values["app"] = from_plain(AppDef, values["app"], "app")
-            answer = fork_supervisor(Launch(Plan(**values), head)).encode()
-            try:
-                connection.sendall(_LENGTH.pack(len(answer)) + answer)
-            except OSError:
+    launcher = socket.socket(fileno=fileno)
+    launcher.set_inheritable(False)
+    poll = select.poll()
+    poll.register(launcher, select.POLLIN)
+    workers: dict[int, socket.socket] = {}
+    idle: list[int] = []
+    while True:
+        ready = [fd for fd, _ in poll.poll()]
+        for fd in ready:
+            if fd == fileno:
+                continue
+            if workers[fd].recv(1) and len(idle) < _SPARE:
+                idle.append(fd)
+            else:  # it is gone, or not needed
+                idle = [known for known in idle if known != fd]
+                poll.unregister(fd)
+                workers.pop(fd).close()
+        if fileno in ready:
+            request = _receive(launcher)
+            if request is None:
                 return
+            answer = _ask(workers[idle.pop()], request) if idle else None
+            if answer is None:  # none is idle, or the one that was has been killed
+                worker = _new_worker()
+                workers[worker.fileno()] = worker
+                poll.register(worker, select.POLLIN)
+                answer = _ask(worker, request)
+            _send(launcher, answer or b"its supervisor ended at once")
+
+
+def _ask(worker: socket.socket, request: bytes) -> bytes | None:
+    """A supervisor's answer, or None if it is gone."""
+    try:
+        _send(worker, request)
+        return _receive(worker)
+    except OSError:
+        return None
+
+
+def _new_worker() -> socket.socket:
+    """Forks a supervisor; returns the socket that it takes requests from."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            _work(theirs, detach(keep=theirs.fileno()))
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
+
+
+def _work(requests: socket.socket, wakeup: int) -> None:
+    """All of a supervisor's life: app after app, as long as its forker has one for it."""
+    while (body := _receive(requests)) is not None:
+        values, head = marshal.loads(body)  # noqa: S302 - from our own launcher, over a private socket
+        values["app"] = from_dict(head["app"])
+        supervise(Launch(Plan(**values), head), wakeup, lambda answer: _tell(requests, answer.encode()))
+        with suppress(OSError):
+            requests.send(b"i")
+
+
+def _tell(connection: socket.socket, answer: bytes) -> None:
+    with suppress(OSError):  # the forker may be gone, and the launcher with it
+        _send(connection, answer)
+
+
+def _send(connection: socket.socket, body: bytes) -> None:
+    connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
 def _receive(connection: socket.socket) -> bytes | None:

@@ -43,6 +43,7 @@ class GpuLocks:
         self._folder = os.path.join(state.root(), "gpus")
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         self._devices = devices
+        self._taken: list[int] = []
         self._waiters: set[int] = set()
 
     def take(self, count: int) -> list[str] | None:
@@ -61,7 +62,8 @@ class GpuLocks:
             elif fd >= 0:
                 os.close(fd)
         if len(taken) == count:
-            for fd in taken.values():
+            self._taken = list(taken.values())
+            for fd in self._taken:
                 os.set_inheritable(fd, True)
         else:
             for fd in taken.values():
@@ -102,6 +104,13 @@ class GpuLocks:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self._waiters.clear()
+
+    def close(self) -> None:
+        """Lets go of what was taken, as far as this process is concerned."""
+        self.stop_waiting()
+        for fd in self._taken:
+            os.close(fd)
+        self._taken.clear()
 
     def _open(self, name: str) -> int:
         path = os.path.join(self._folder, f"{name.replace('/', '_')}.lock")

@@ -86,6 +86,12 @@ class JournalWriter:
             pass  # a full disk: readers find the rest after the last note
         return True
 
+    def close(self) -> None:
+        """Closes the journal and stops listening."""
+        os.close(self._folder)
+        if self._journal is not None:
+            os.close(self._journal)
+
     def last_line(self, index: int, limit: int = 500) -> str:
         """The last line of a file that isn't empty, cut to ``limit`` bytes."""
         try:

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +45,8 @@ def fork_supervisor(launch: Launch) -> str:
     if pid == 0:
         code = 70
         try:
-            os.close(reader)
-            _supervise(launch, writer)
+            wakeup = detach(keep=writer)
+            supervise(launch, wakeup, lambda answer: _write_and_close(writer, answer))
             code = 0
         finally:
             os._exit(code)
@@ -56,40 +56,10 @@ def fork_supervisor(launch: Launch) -> str:
     return answer or "its supervisor ended at once"
 
 
-def _supervise(launch: Launch, writer: int) -> None:
-    """All of the supervisor's life, in the forked process."""
-    wakeup = _detach(keep=writer)
-    try:
-        made = _make_folder(launch)
-    except OSError as error:
-        os.write(writer, str(state.state_error(error, "keep the job's state in")).encode())
-        return
-    os.write(writer, (CREATED if made else EXISTS).encode())
-    os.close(writer)
-    if made is None:
-        return
-    events, listener = made
-    supervisor = Supervisor(launch.plan, events, listener, wakeup)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, supervisor.on_signal)
-    try:
-        supervisor.run()
-    except BaseException:
-        import traceback
-
-        with open(os.path.join(launch.plan.folder, "supervisor.log"), "a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
-        raise
-    finally:
-        with suppress(OSError):
-            os.unlink(_live_path(launch.plan.app_id))
-
-
-def _detach(keep: int) -> int:
+def detach(keep: int) -> int:
     """Makes this process its own: no terminal, no inherited files or handlers; returns the end that signals wake."""
     os.setsid()
     gc.freeze()
-    gc.disable()
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd, inheritable=True)
@@ -104,6 +74,45 @@ def _detach(keep: int) -> int:
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGTTOU, signal.SIGTTIN):
         signal.signal(number, signal.SIG_IGN)
     return reader
+
+
+def supervise(launch: Launch, wakeup: int, answer: Callable[[str], None]) -> None:
+    """Makes an app and runs it to its end, in a process that `detach` has made its own.
+
+    Args:
+        launch: the app.
+        wakeup: what `detach` returned.
+        answer: told CREATED, EXISTS or why it could not be done, as soon as that is known.
+    """
+    try:
+        made = _make_folder(launch)
+    except OSError as error:
+        answer(str(state.state_error(error, "keep the job's state in")))
+        return
+    answer(CREATED if made else EXISTS)
+    if made is None:
+        return
+    supervisor = Supervisor(launch.plan, *made, wakeup)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.on_signal)
+    try:
+        supervisor.run()
+    except BaseException:
+        import traceback
+
+        with open(os.path.join(launch.plan.folder, "supervisor.log"), "a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        raise
+    finally:
+        with suppress(OSError):
+            os.unlink(_live_path(launch.plan.app_id))
+        supervisor.close()
+
+
+def _write_and_close(fd: int, answer: str) -> None:
+    with suppress(OSError):  # the launcher may be gone
+        os.write(fd, answer.encode())
+    os.close(fd)
 
 
 def _make_folder(launch: Launch) -> tuple[state.RecordWriter, socket.socket] | None:

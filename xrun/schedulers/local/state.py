@@ -105,7 +105,7 @@ class RecordWriter:
     """Appends events; what can't be written now (a full disk) is kept and tried again with the next one.
 
     Args:
-        fd: the open file; the caller closes it.
+        fd: the open file; `close` closes it, and lets go of the lock on it.
         at: where to go on writing.
     """
 
@@ -130,6 +130,10 @@ class RecordWriter:
             self._at += done
             self._unwritten = self._unwritten[done:]
         return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)
 
 
 @dataclass

@@ -113,7 +113,18 @@ class Supervisor:
         while self._finish is None:
             self._wait(self._next_time())
             self._step()
-        self._close(self._finish)
+        self._end(self._finish)
+
+    def close(self) -> None:
+        """Closes everything, so that the process may go on to another app; the lock on the record goes last."""
+        for client in self._clients:
+            client.close()
+        self.listener.close()
+        self._journal.close()
+        if self._gpus is not None:
+            self._gpus.close()
+        os.chdir("/")
+        self.events.close()
 
     def on_signal(self, *_: object) -> None:
         """SIGTERM and SIGINT to the supervisor are a cancel."""
@@ -350,7 +361,7 @@ class Supervisor:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _close(self, finish: Finish) -> None:
+    def _end(self, finish: Finish) -> None:
         if processes.has_children():  # of a replica whose end was seen before its last fork
             for pid in processes.descendants(os.getpid()):
                 processes.send(pid, signal.SIGKILL)
