@@ -36,7 +36,8 @@ class SchedulerContract(
 ):
     """Every fact that holds on every scheduler, one small case each.
 
-    A subclass gives a fixture ``runner``: a `Runner` whose scheduler is ready, of class scope, so that a job that several
-    facts are read off runs once. Where its scheduler differs it sets the attributes of `ContractBase`. What a scheduler
-    does not declare in its capabilities it must refuse before submission, with exit code 3; nothing is skipped.
+    A subclass gives a fixture ``runner``: a `Runner` whose scheduler is ready, of class scope, so that a job that
+    several facts are read off runs once. Where its scheduler differs it sets the attributes of `ContractBase`. What a
+    scheduler does not declare in its capabilities it must refuse before submission, with exit code 3; nothing is
+    skipped.
     """

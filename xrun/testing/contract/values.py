@@ -58,7 +58,6 @@ class ValueCases(ContractBase):
             max_examples=self.hostile_jobs,
             deadline=None,
             database=None,
-            derandomize=False,
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(pack, pack)
