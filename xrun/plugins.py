@@ -7,9 +7,8 @@ own tables first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -20,8 +19,7 @@ NAMED_RESOURCES = "xrun.named_resources"
 CLI_COMMANDS = "xrun.cli.commands"
 
 
-@dataclass(frozen=True)
-class BrokenPlugin:
+class BrokenPlugin(NamedTuple):
     """A plugin that could not be loaded.
 
     Attributes:

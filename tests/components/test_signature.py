@@ -35,7 +35,7 @@ def every(
     f: float = 0.5,
     b: bool = False,
     p: Path = Path(),
-    o: Optional[int] = None,  # noqa: UP045
+    o: Optional[int] = None,
     u: None | float = None,  # noqa: RUF036
     lit: Literal["a", "b", 3] = "a",
     color: Color = Color.RED,
@@ -67,7 +67,7 @@ def test_parameters() -> None:
     assert list(found) == list(every.__annotations__)[:-1]
     assert [p.name for p in found.values() if p.required] == ["first"]
     assert [p.name for p in found.values() if p.variadic] == ["words"]
-    assert (found["o"].hint, found["items"].hint, found["i"].default) == (Optional[int], list[int] | None, 1)  # noqa: UP045
+    assert (found["o"].hint, found["items"].hint, found["i"].default) == (Optional[int], list[int] | None, 1)
     assert signature.check(every) == []
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from xrun import plugins
 from xrun.errors import UnknownName
-from xrun.specs.named import add_source, get_named_resource, get_named_resources, named_resources
+from xrun.specs import resources
+from xrun.specs.named import get_named_resource, get_named_resources, named_resources
 from xrun.specs.named.library import NamedResources
-from xrun.specs.resources import Resource, resource
+from xrun.specs.resources import Resource, add_source, resource
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 EFA = "vpc.amazonaws.com/efa"
@@ -48,6 +49,13 @@ TORCHX_GENERIC = [f"gpu.{size}" for size in ("small", "medium", "large", "xlarge
 ]
 
 SetPlugins = Callable[..., NamedResources]
+
+
+@pytest.fixture(autouse=True)
+def _no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources that a test adds are gone after it."""
+    monkeypatch.setattr(resources, "SOURCES", [])
+    monkeypatch.setattr("xrun.specs.named.library.SOURCES", resources.SOURCES)
 
 
 @pytest.fixture
@@ -199,8 +207,8 @@ def test_a_source_is_asked_late_and_kept_once() -> None:
         return mine
 
     library = NamedResources()
-    library.add_source(source)
-    library.add_source(source)
+    add_source(source)
+    add_source(source)
 
     assert library["gpu.small"].cpu == 8
     assert calls == []
@@ -214,25 +222,16 @@ def test_a_source_is_asked_late_and_kept_once() -> None:
 
 def test_the_first_source_wins_and_an_error_in_one_is_shown() -> None:
     library = NamedResources()
-    library.add_source(lambda: {"x": Resource(1)})
-    library.add_source(lambda: {"x": Resource(2), "y": Resource(3)})
+    add_source(lambda: {"x": Resource(1)})
+    add_source(lambda: {"x": Resource(2), "y": Resource(3)})
     assert (library["x"].cpu, library["y"].cpu) == (1, 3)
 
     def bad() -> Mapping[str, Resource]:
         raise ValueError("xrun.toml: line 3")
 
-    library.add_source(bad)
+    add_source(bad)
     with pytest.raises(ValueError, match="line 3"):
         library["z"]
-
-
-def test_add_source_of_the_package_is_that_of_the_library() -> None:
-    source = {"only.here": Resource(5)}.copy
-    add_source(source)
-    try:
-        assert get_named_resource("only.here").cpu == 5
-    finally:
-        named_resources._sources.remove(source)
 
 
 def test_plugins_of_every_form(set_plugins: SetPlugins) -> None:
@@ -253,7 +252,7 @@ def test_plugins_of_every_form(set_plugins: SetPlugins) -> None:
 
 def test_a_plugin_never_hides_a_built_in_nor_a_source(set_plugins: SetPlugins) -> None:
     library = set_plugins(**{"gpu.small": Resource(1), "mine": Resource(1), "t": {"aws_t3.medium": Resource(1)}})
-    library.add_source(lambda: {"mine": Resource(7)})
+    add_source(lambda: {"mine": Resource(7)})
 
     assert [library[name].cpu for name in ("gpu.small", "aws_t3.medium", "mine")] == [8, 2, 7]
 

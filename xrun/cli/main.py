@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -65,7 +67,13 @@ def cli(ctx: click.Context, version: bool) -> None:
 
 def main() -> NoReturn:
     """The program ``xrun``."""
-    sys.exit(_run(sys.argv[1:]))
+    code = _run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    atexit._run_exitfuncs()
+    os._exit(code)  # taking the interpreter apart takes longer than most verbs
 
 
 def _run(words: list[str]) -> int:
@@ -115,6 +123,4 @@ def _say(message: str, code: int) -> int:
 
 def _forget_stdout() -> None:
     """So that the interpreter's last flush of a pipe that nobody reads says nothing."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

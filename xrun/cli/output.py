@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, Stream, whole_lines
 
@@ -97,6 +96,8 @@ def _name(role: str, replica: int, colour: bool) -> bytes:
 
 
 def _time(when: float) -> bytes:
+    from datetime import datetime
+
     return f"{datetime.fromtimestamp(when).astimezone().isoformat(timespec='milliseconds')} ".encode()
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OPTION = re.compile(r"(--?)([^\W\d][\w-]*)(?:=(.*))?", re.DOTALL)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CommandLine:
     """What the words say.
 

@@ -10,9 +10,8 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xrun import plugins
 from xrun.errors import InvalidComponent, UnknownName, UsageError
@@ -33,8 +32,7 @@ BUILTINS = {
 """The components that xrun ships, sorted; what they point at is imported on first use."""
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """A function under the name that it was asked for.
 
     Attributes:

@@ -9,14 +9,13 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xrun.components import command_line
 from xrun.errors import InvalidComponent, InvalidValue, UnknownName, UsageError
 from xrun.specs.app import AppDef
-from xrun.specs.values import SCALARS, unsupported_reason
+from xrun.specs.values import is_scalar, unsupported_reason
 
 if TYPE_CHECKING:
     from xrun.components.finder import Component
@@ -28,8 +27,7 @@ _VARIADIC = inspect.Parameter.VAR_POSITIONAL
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a component.
 
     Attributes:
@@ -64,8 +62,7 @@ class Parameter:
         return describe(self.function).parameters.get(self.name, "")
 
 
-@dataclass(frozen=True)
-class _Signature:
+class _Signature(NamedTuple):
     parameters: tuple[Parameter, ...]
     by_name: Mapping[str, Parameter]
     by_position: tuple[Parameter, ...]
@@ -138,7 +135,7 @@ def _value(component: Component, signature: _Signature, name: str, value: Any) -
     # not isinstance: a member of an Enum of texts is a value already
     if type(value) is str:
         return value if hint is str else command_line.decode_value(name, value, hint)
-    if hint in SCALARS and not isinstance(value, hint) and not (hint is float and isinstance(value, int)):
+    if is_scalar(hint) and not isinstance(value, hint) and not (hint is float and isinstance(value, int)):
         raise InvalidValue(f"option {name}: {value!r} is a {type(value).__name__}, not a {hint.__name__}")
     return value
 

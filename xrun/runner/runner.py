@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,17 @@ from xrun.errors import InvalidValue, UnknownName, WaitTimeout
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION, AppHandle, parse_app_handle
+from xrun.specs.resources import Resource, add_source
 from xrun.specs.states import is_terminal
 from xrun.specs.status import AppStatus
 from xrun.specs.workspace import Workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
     from xrun.schedulers.logs import LogChunk, LogQuery, Stream
     from xrun.specs.problems import Problem
-    from xrun.specs.resources import Resource
 
 Cfg = Mapping[str, Any] | None
 # Runner has a method named list, so inside it these types go by other names
@@ -135,7 +136,6 @@ class Runner:
             UsageError: the component or an argument is wrong.
         """
         from xrun.components import command_line, finder, signature
-        from xrun.specs.named import add_source
 
         add_source(_configured_resources)
         found = finder.find(component)
@@ -380,6 +380,8 @@ def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:
 def _seconds(when: datetime | float | None) -> float | None:
     if when is None or isinstance(when, (int, float)):
         return when
+    from datetime import datetime
+
     if isinstance(when, datetime):
         return when.timestamp()
     raise InvalidValue(f"{when!r} is no time; give a datetime or Unix seconds")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from xrun.errors import BackendError, InvalidJob, JobNotFound, RequestConflict, UnknownName, Unsupported, UsageError
 from xrun.schedulers.capabilities import Capabilities, check_capabilities
@@ -41,8 +40,7 @@ R = TypeVar("R")
 _REDRAWS = 5  # tries at a random id before a collision is taken for a fault
 
 
-@dataclass(frozen=True)
-class AppDescription:
+class AppDescription(NamedTuple):
     """An app as the system knows it.
 
     Attributes:
@@ -64,8 +62,7 @@ class AppDescription:
     submitted: float = 0.0
 
 
-@dataclass(frozen=True)
-class ListedApp:
+class ListedApp(NamedTuple):
     """One row of a list.
 
     Attributes:
@@ -83,8 +80,7 @@ class ListedApp:
     submitted: float = 0.0
 
 
-@dataclass(frozen=True)
-class ListFilter:
+class ListFilter(NamedTuple):
     """Which apps to list.
 
     Attributes:
@@ -109,8 +105,7 @@ class ListFilter:
         )
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """One thing that ``xrun doctor`` looked at: what, whether it is all right, and what was found or is to be done."""
 
     subject: str

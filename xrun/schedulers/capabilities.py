@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, MountType, VolumeMount
@@ -14,8 +14,7 @@ from xrun.specs.role import RetryPolicy, Role
 _MOUNTS = {BindMount: MountType.BIND, VolumeMount: MountType.VOLUME, DeviceMount: MountType.DEVICE}
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What one scheduler, with the options given, honours; a job that asks for more is refused.
 
     Attributes:
@@ -46,7 +45,7 @@ class Capabilities:
     streams: frozenset[str] = frozenset({"stdout", "stderr", "combined"})
     durable: bool = True
     unused: frozenset[str] = frozenset()
-    enabling: Mapping[str, str] = field(default_factory=dict)
+    enabling: Mapping[str, str] = MappingProxyType({})
 
 
 def check_capabilities(app: AppDef, can: Capabilities, scheduler: str) -> list[Problem]:

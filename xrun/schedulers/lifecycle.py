@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from xrun.specs.role import RetryPolicy, Role
 from xrun.specs.states import AppState
@@ -18,23 +19,20 @@ Key = tuple[int, int]
 """(index of the role, number of the replica)."""
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """Start this attempt of a replica."""
 
     key: Key
     attempt: int
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Stop a replica (SIGTERM, grace period, SIGKILL); its end is reported like any other."""
 
     key: Key
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(NamedTuple):
     """The app has ended and nothing of it runs."""
 
     state: AppState
@@ -55,7 +53,7 @@ class Phase(Enum):
     STOPPED = "stopped"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Replica:
     phase: Phase = Phase.WAITING
     attempt: int = -1
@@ -63,14 +61,14 @@ class _Replica:
     stopping: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Verdict:
     state: AppState
     reason: str
     failed: Key | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Lifecycle:
     """The state of one app; every method returns what to do next, in order.
 

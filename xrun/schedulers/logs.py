@@ -6,7 +6,6 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -47,8 +46,7 @@ CAUGHT_UP = LogChunk("", -1, Stream.COMBINED, 0.0, b"")
 """Given once by a backend that follows, between what was there and what comes."""
 
 
-@dataclass(frozen=True)
-class LogQuery:
+class LogQuery(NamedTuple):
     """Which part of an app's logs.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from xrun.errors import InvalidValue, UnknownName, shown
 from xrun.specs.values import decode, describe_type, fits
@@ -47,8 +47,7 @@ class CommonOptions:
                 raise InvalidValue(f"option {name}: {seconds} is not a number of seconds, 0 to {_LONGEST}")
 
 
-@dataclass(frozen=True)
-class runopt:  # noqa: N801 - TorchX's name
+class runopt(NamedTuple):  # noqa: N801 - TorchX's name
     """One option: its type, default, whether it is required, and its help."""
 
     name: str

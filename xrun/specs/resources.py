@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,23 @@ class Resource:
             dict(original.devices),
             dict(original.tags),
         )
+
+
+Source = Callable[[], Mapping[str, Resource]]
+
+SOURCES: list[Source] = []
+"""Where named resources come from beside our tables and plugins; see `add_source`."""
+
+
+def add_source(source: Source) -> None:
+    """Adds names that are not built in.
+
+    Args:
+        source: gives the resources by name; called whenever they are needed, and never for a name that is built in.
+            One that was added already is not added again.
+    """
+    if source not in SOURCES:
+        SOURCES.append(source)
 
 
 def resource(

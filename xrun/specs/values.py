@@ -8,14 +8,13 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from xrun.errors import InvalidValue, shown
 
 TRUE = frozenset({"true", "yes", "1", "on"})
 FALSE = frozenset({"false", "no", "0", "off"})
-SCALARS: tuple[type, ...] = (str, int, float, bool, Path)
+_SCALARS = (str, int, float, bool)
 
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')(?=,|\Z)""", re.DOTALL)
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_./-]*)=")
@@ -75,6 +74,13 @@ def _fit_inside(value: Any, kind: Any, args: tuple[Any, ...]) -> bool:
     return all(fits(v, args[0]) for v in value)
 
 
+def is_scalar(hint: Any) -> bool:
+    """Whether a type is str, int, float, bool or pathlib.Path; pathlib is not imported: who names it has it."""
+    return hint in _SCALARS or (
+        isinstance(hint, type) and hint.__name__ == "Path" and hint.__module__.startswith("pathlib")
+    )
+
+
 def describe_type(hint: Any) -> str:
     """A type as a person would write it in help: ``int``, ``a|b``, ``str,...``, ``key=int,...``."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -92,7 +98,7 @@ def describe_type(hint: Any) -> str:
         return f"{describe_type(args[0]) if args else 'str'},..."
     if origin is dict or hint is dict:
         return f"key={describe_type(args[1]) if args else 'str'},..."
-    return "path" if hint is Path else getattr(hint, "__name__", str(hint))
+    return "path" if is_scalar(hint) and hint not in _SCALARS else getattr(hint, "__name__", str(hint))
 
 
 def unsupported_reason(hint: Any) -> str:
@@ -109,7 +115,7 @@ def unsupported_reason(hint: Any) -> str:
         if origin is dict and args and args[0] is not str:
             return f"{_name(hint)} has keys that are not str"
         return next(filter(None, (unsupported_reason(a) for a in args if a is not ...)), "")
-    if hint in SCALARS or (isinstance(hint, type) and issubclass(hint, Enum)):
+    if is_scalar(hint) or (isinstance(hint, type) and issubclass(hint, Enum)):
         return ""
     readable = "str, int, float, bool, Path, Optional, Union with None, Literal, Enum, list, tuple or dict"
     return f"{_name(hint)} is not {readable}"
@@ -155,8 +161,8 @@ def _decode_scalar(text: str, hint: Any) -> Any:
         if word in TRUE or word in FALSE:
             return word in TRUE
         raise InvalidValue(f"{shown(text)} is not a bool: yes, no, true, false, on, off, 1 or 0")
-    if hint is Path:
-        return Path(text)
+    if is_scalar(hint) and hint not in _SCALARS:
+        return hint(text)
     if hint in (int, float):
         try:
             return hint(text.strip())

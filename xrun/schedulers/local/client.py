@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import shutil
 import signal
 import socket
 import threading
@@ -136,8 +135,10 @@ def remove(app_id: str) -> bool:
     folder = state.folder_of(app_id)
     if not os.path.isdir(folder):
         return False
+    from shutil import rmtree
+
     try:
-        shutil.rmtree(folder)
+        rmtree(folder)
     except OSError as error:
         raise state.state_error(error, "remove") from error
     with suppress(OSError):
@@ -194,7 +195,9 @@ def _sweep_unborn(folder: str) -> None:
     """Removes a folder whose supervisor was killed before it was complete."""
     fd = _lock(os.path.join(folder, state.RECORD))
     if not _recent(folder) and (fd is not None or not os.path.exists(os.path.join(folder, state.RECORD))):
-        shutil.rmtree(folder, ignore_errors=True)
+        from shutil import rmtree
+
+        rmtree(folder, ignore_errors=True)
     if fd is not None:
         os.close(fd)
 

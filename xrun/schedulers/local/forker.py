@@ -57,7 +57,7 @@ class Forker:
         Raises:
             BackendError: the forker is gone.
         """
-        body = marshal.dumps((vars(launch.plan) | {"app": None}, dict(launch.head)))
+        body = marshal.dumps((launch.plan._asdict() | {"app": None}, dict(launch.head)))
         with self._lock:
             try:
                 _send(self._socket, body)

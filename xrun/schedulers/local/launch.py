@@ -17,8 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from xrun.schedulers.local import state
 from xrun.schedulers.local.supervisor import Plan, Supervisor
@@ -26,8 +25,7 @@ from xrun.schedulers.local.supervisor import Plan, Supervisor
 CREATED, EXISTS = "created", "exists"
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """A plan and the first line of the app's record."""
 
     plan: Plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xrun.errors import Unsupported
 from xrun.schedulers import replica
@@ -25,8 +26,7 @@ class LocalOptions(CommonOptions):
     gpus: int = option(-1, help="number of GPUs to share out, real or made up; -1 asks nvidia-smi")
 
 
-@dataclass(frozen=True)
-class LocalRequest:
+class LocalRequest(NamedTuple):
     """What the supervisor is given, but for what only the launcher knows (environment, folder, secrets).
 
     Attributes:

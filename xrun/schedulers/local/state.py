@@ -136,7 +136,7 @@ class RecordWriter:
         os.close(self._fd)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ReplicaRecord:
     """What the events say of one replica."""
 
@@ -151,7 +151,7 @@ class ReplicaRecord:
     ended: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AppRecord:
     """An app's folder, read.
 

@@ -15,7 +15,7 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from xrun.schedulers import replica
 from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
@@ -33,8 +33,7 @@ _BREATH = 0.001  # seconds between two looks at logs that grow
 _LAST_WRITES = 30.0  # seconds that a supervisor on a full disk goes on trying to write the verdict
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything that the supervisor of one app works from.
 
     Attributes:
@@ -62,7 +61,7 @@ class Plan:
     grace_period: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Running:
     """A started attempt of a replica."""
 
@@ -71,7 +70,7 @@ class _Running:
     kill_at: float | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Supervisor:
     """Runs one app to its end.
 

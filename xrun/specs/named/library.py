@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from importlib import import_module
 from typing import Any
 
 from xrun import plugins
 from xrun.errors import UnknownName
-from xrun.specs.resources import Resource
-
-Source = Callable[[], Mapping[str, Resource]]
+from xrun.specs.resources import SOURCES, Resource
 
 _CLOUDS = ("aws", "gcp", "azure")
 
@@ -30,18 +28,7 @@ class NamedResources(Mapping[str, Resource]):
     """
 
     def __init__(self) -> None:
-        self._sources: list[Source] = []
         self._failed: dict[str, plugins.BrokenPlugin] = {}
-
-    def add_source(self, source: Source) -> None:
-        """Adds names that are not built in.
-
-        Args:
-            source: gives the resources by name; called whenever they are needed, and never for a name that is built in.
-                One that was added already is not added again.
-        """
-        if source not in self._sources:
-            self._sources.append(source)
 
     def __getitem__(self, name: str) -> Resource:
         """A new Resource of that name.
@@ -67,7 +54,7 @@ class NamedResources(Mapping[str, Resource]):
         return sum(1 for _ in self)
 
     def _added(self, wanted: str = "") -> Iterator[tuple[str, Resource]]:
-        for source in self._sources:
+        for source in SOURCES:
             yield from source().items()
         # the plugin called as what is wanted comes first, so that as a rule no other is imported
         for plugin in sorted(plugins.targets(plugins.NAMED_RESOURCES), key=lambda name: name != wanted):
@@ -108,7 +95,6 @@ def _by_name(plugin: str, given: Any) -> Mapping[str, Resource]:
 
 
 named_resources = NamedResources()
-add_source = named_resources.add_source
 
 
 def get_named_resource(name: str) -> Resource:
