@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OPTION = re.compile(r"(--?)([^\W\d][\w-]*)(?:=(.*))?", re.DOTALL)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass
 class CommandLine:
     """What the words say.
 

@@ -75,6 +75,27 @@ def inherited_env(env: Mapping[bytes, bytes], extra_path: str) -> dict[bytes, by
     return kept
 
 
+def environment(
+    role: Role,
+    values: Mapping[str, str],
+    contract: Mapping[str, str],
+    inherited: Mapping[bytes, bytes],
+    secrets: Mapping[str, bytes],
+) -> dict[bytes, bytes]:
+    """The whole environment of one replica that this host starts; later ones win: inherited, the role's, ours.
+
+    Args:
+        role: the replica's role.
+        values: values of the macros.
+        contract: what `contract_env` gave, and whatever else is the scheduler's to say.
+        inherited: what `inherited_env` gave, or nothing.
+        secrets: variable -> value.
+    """
+    texts = {name: macros.substitute(text, values) for name, text in role.env.items()} | dict(contract)
+    own = dict(zip(encode(texts), encode(texts.values()), strict=True))
+    return {b"PYTHONUNBUFFERED": b"1", **inherited, **own, **{name.encode(): v for name, v in secrets.items()}}
+
+
 def encode(words: Iterable[str]) -> list[bytes]:
     """Words as the bytes a program gets: UTF-8, whatever the locale."""
     return [w.encode("utf-8", "surrogateescape") for w in words]

@@ -9,10 +9,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 
-from xrun.errors import BackendError, InvalidValue
+from xrun.errors import BackendError
 from xrun.schedulers.local import processes, state
 from xrun.schedulers.local.forker import Forker
 from xrun.schedulers.local.launch import CREATED, EXISTS, Launch, fork_supervisor
@@ -144,31 +143,6 @@ def remove(app_id: str) -> bool:
     with suppress(OSError):
         os.unlink(os.path.join(state.live_folder(), app_id))
     return True
-
-
-def resolve_secrets(references: Mapping[str, str], env: Mapping[bytes, bytes]) -> dict[str, bytes]:
-    """Values of secrets, by the name of the variable they go to.
-
-    Raises:
-        InvalidValue: one can't be had; the message holds the reference, never a value.
-    """
-    values = {}
-    for name, reference in references.items():
-        kind, _, where = reference.partition(":")
-        if kind == "env":
-            value = env.get(where.encode())
-            if value is None:
-                raise InvalidValue(f"secret {name}: the environment variable {where} is not set here")
-        else:
-            try:
-                with open(where, "rb") as file:
-                    value = file.read().removesuffix(b"\n")
-            except OSError as error:
-                raise InvalidValue(f"secret {name}: can't read {where}: {error.strerror}") from error
-        if b"\0" in value:
-            raise InvalidValue(f"secret {name}: its value holds a NUL byte, which no environment can carry")
-        values[name] = value
-    return values
 
 
 def sweep() -> list[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from xrun.schedulers.local import state
 from xrun.schedulers.logs import LogChunk, LogQuery, Stream
+from xrun.schedulers.outcome import last_line
 
 _RECORD = struct.Struct("<dQQ")  # Unix time, index of the file, its size
 _READ = 1 << 18
@@ -92,15 +93,14 @@ class JournalWriter:
         if self._journal is not None:
             os.close(self._journal)
 
-    def last_line(self, index: int, limit: int = 500) -> str:
-        """The last line of a file that isn't empty, cut to ``limit`` bytes."""
+    def last_line(self, index: int) -> str:
+        """The last line of a file that isn't empty."""
         try:
             with open(os.open(self._files[index], os.O_RDONLY, dir_fd=self._folder), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-                lines = [line for line in file.read().splitlines() if line.strip()]
+                return last_line(file.read())
         except OSError:
             return ""
-        return lines[-1][-limit:].decode("utf-8", "replace").strip() if lines else ""
 
 
 class JournalReader:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the exit codes that shells and container engines give
 
 # Python ignores these in itself; a program must get them as the kernel has them
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)

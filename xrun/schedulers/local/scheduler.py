@@ -10,7 +10,7 @@ from typing import Any
 
 from xrun import __version__
 from xrun.errors import BackendError, InvalidJob
-from xrun.schedulers import replica
+from xrun.schedulers import replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.local import client, gpus, request, state, states
@@ -95,7 +95,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
             app=asked.app,
             folder=state.folder_of(asked.app_id),
             env=replica.inherited_env(env, os.path.dirname(sys.executable)) if asked.options.inherit_env else {},
-            secrets=[client.resolve_secrets(role.secrets, env) for role in asked.app.roles],
+            secrets=[secrets.resolve(role.secrets, os.environb) for role in asked.app.roles],
             workdir=workdir,
             devices=devices,
             max_runtime=asked.options.max_runtime,

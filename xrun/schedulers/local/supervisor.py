@@ -6,18 +6,18 @@ It is forked with everything imported and needs nothing from outside after that.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from xrun.schedulers import replica
+from xrun.schedulers import outcome, replica
 from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
 from xrun.schedulers.local import RANK0, processes, state
 from xrun.schedulers.local.gpus import GpuLocks
@@ -89,6 +89,7 @@ class Supervisor:
     _journal: JournalWriter = field(init=False)
     _pids: dict[int, Key] = field(default_factory=dict)
     _running: dict[Key, _Running] = field(default_factory=dict)
+    _unstarted: deque[tuple[Key, int, str]] = field(default_factory=deque)
     _clients: list[socket.socket] = field(default_factory=list)
     _gpu_ids: dict[Key, str] = field(default_factory=dict)
     _gpus: GpuLocks | None = None
@@ -110,8 +111,12 @@ class Supervisor:
         processes.adopt_orphans()
         self._begin()
         while self._finish is None:
-            self._wait(self._next_time())
-            self._step()
+            if self._unstarted:
+                key, code, reason = self._unstarted.popleft()
+                self._ended(key, code, "", reason)
+            else:
+                self._wait(self._next_time())
+                self._step()
         self._end(self._finish)
 
     def close(self) -> None:
@@ -212,16 +217,13 @@ class Supervisor:
                 self._running[key].kill_at = time.monotonic() + self.plan.grace_period
         if any(isinstance(a, Start) and a.attempt for a in actions):
             self._record("RUNNING", "", restarts=restarts)
-        unstarted = []
         for action in actions:
             if isinstance(action, Start):
                 failure = self._start(action.key, action.attempt)
                 if failure:
-                    unstarted.append((action.key, *failure))
+                    self._unstarted.append((action.key, *failure))
             elif isinstance(action, Finish):
                 self._finish = action
-        for key, code, reason in unstarted:  # only now: the rules count on all of them being there
-            self._ended(key, code, "", reason)
 
     def _start(self, key: Key, attempt: int) -> tuple[int, str] | None:
         """Starts an attempt; an exit code and a reason if it can't be started."""
@@ -237,21 +239,14 @@ class Supervisor:
         try:
             pid = processes.start(words, self._env(key, attempt, error_file, values), self.plan.workdir, stdout, stderr)
         except OSError as error:
-            code = processes.NOT_FOUND if isinstance(error, FileNotFoundError) else processes.NOT_EXECUTABLE
-            reason = f"can't start {role.entrypoint}: {error.strerror}" + (
-                f": {error.filename}" if error.filename else ""
-            )
-            return code, reason
+            return outcome.unstarted(role.entrypoint, error)
         self._pids[pid] = key
         self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid)
         return None
 
     def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
         role = self.plan.app.roles[key[0]]
-        texts = {name: macros.substitute(text, values) for name, text in role.env.items()}
-        if self._gpu_ids.get(key):
-            texts["CUDA_VISIBLE_DEVICES"] = self._gpu_ids[key]
-        texts |= replica.contract_env(
+        contract = replica.contract_env(
             app_id=self.plan.app_id,
             handle=self.plan.handle,
             role=role,
@@ -260,9 +255,9 @@ class Supervisor:
             rank0={r.name: RANK0 for r in self.plan.app.roles},
             error_file=error_file,
         )
-        own = dict(zip(replica.encode(texts), replica.encode(texts.values()), strict=True))
-        secrets = {name.encode(): value for name, value in self.plan.secrets[key[0]].items()}
-        return {b"PYTHONUNBUFFERED": b"1", **self.plan.env, **own, **secrets}
+        if self._gpu_ids.get(key):
+            contract["CUDA_VISIBLE_DEVICES"] = self._gpu_ids[key]
+        return replica.environment(role, values, contract, self.plan.env, self.plan.secrets[key[0]])
 
     def _reap(self) -> None:
         while True:
@@ -276,8 +271,7 @@ class Supervisor:
             if key is not None:
                 self._end_rest(pid, key)
                 code = os.waitstatus_to_exitcode(status)
-                name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-                self._ended(key, max(code, 0), name if code < 0 else "", "")
+                self._ended(key, max(code, 0), outcome.signal_name(-code) if code < 0 else "", "")
             elif self._gpus is not None and self._gpus.waiter_ended(pid) and not self._life.ending:
                 self._begin()
 
@@ -290,8 +284,8 @@ class Supervisor:
         run = self._running.pop(key)
         ok = code == 0 and not sig
         error, detail = ("", "") if ok else self._last_error(key, run, reason)
-        outcome = sig or f"exit {code}"
-        actions = self._life.exited(key, ok, f"{outcome}: {error}" if error else outcome)
+        how = sig or f"exit {code}"
+        actions = self._life.exited(key, ok, f"{how}: {error}" if error else how)
         phase = "CANCELLED" if self._life.phase(key) is Phase.STOPPED else "SUCCEEDED" if ok else "FAILED"
         ending: dict[str, Any] = {"sig": sig} if sig else {"code": code}
         if error:
@@ -307,7 +301,7 @@ class Supervisor:
                 detail = file.read(1 << 16)
         except OSError:
             detail = ""
-        line = _error_line(detail) or reason or self._journal.last_line(self._log_index[key] + 1)
+        line = outcome.error_line(detail) or reason or self._journal.last_line(self._log_index[key] + 1)
         return line[:500], detail[:4096]
 
     def _signal(self, keys: Sequence[Key], number: int) -> None:
@@ -331,6 +325,7 @@ class Supervisor:
             return
         client.setblocking(False)
         self._clients.append(client)
+        self._tell(client)  # something may have happened between its connecting and now
 
     def _hear(self, client: socket.socket) -> None:
         try:
@@ -349,14 +344,14 @@ class Supervisor:
         self._do(self._life.stop(AppState.CANCELLED, "cancelled"))
 
     def _notify(self) -> None:
-        for client in list(self._clients):
-            try:
-                client.send(_NEWS)
-            except BlockingIOError:
-                pass  # it has something to read already
-            except OSError:
-                self._clients.remove(client)
-                client.close()
+        for client in self._clients:
+            self._tell(client)
+
+    def _tell(self, client: socket.socket) -> None:
+        try:
+            client.send(_NEWS)
+        except OSError:
+            pass  # it has news to read already, or has hung up, perhaps after a word that is still to be heard
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -377,16 +372,3 @@ class Supervisor:
 
     def _keys(self) -> list[Key]:
         return [(r, k) for r, role in enumerate(self.plan.app.roles) for k in range(role.num_replicas)]
-
-
-def _error_line(text: str) -> str:
-    """The message in an error file: torchelastic's JSON, or the text's last line."""
-    if not text.strip():
-        return ""
-    try:
-        message = json.loads(text)
-    except ValueError:
-        return text.strip().splitlines()[-1]
-    while isinstance(message, dict):
-        message = message.get("message", message.get("error", ""))
-    return " ".join(str(message).split())

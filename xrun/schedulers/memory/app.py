@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import shutil
@@ -15,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from xrun.schedulers import replica
+from xrun.schedulers import outcome, replica
 from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
-from xrun.schedulers.memory.process import NOT_EXECUTABLE, NOT_FOUND, Process
+from xrun.schedulers.memory.process import Process
 from xrun.schedulers.memory.request import RANK0, MemoryRequest
 from xrun.specs import macros
 from xrun.specs.states import AppState, is_terminal
@@ -191,8 +190,7 @@ class App:
             process = Process(attempt, path, words, self._env(key, attempt, path, values), self._around.workdir)
         except OSError as error:
             self._publish(key, fresh)
-            code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-            self._unstarted.append((key, code, f"can't start {words[0].decode(errors='replace')}: {error.strerror}"))
+            self._unstarted.append((key, *outcome.unstarted(role.entrypoint, error)))
             return
         self._running[key] = process
         self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._exited, key))
@@ -202,8 +200,7 @@ class App:
 
     def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
         role = self._roles[key[0]]
-        texts = {name: macros.substitute(text, values) for name, text in role.env.items()}
-        texts |= replica.contract_env(
+        contract = replica.contract_env(
             app_id=self._request.app_id,
             handle=self._request.handle,
             role=role,
@@ -212,9 +209,7 @@ class App:
             rank0={r.name: RANK0 for r in self._roles},
             error_file=error_file,
         )
-        own = dict(zip(replica.encode(texts), replica.encode(texts.values()), strict=True))
-        secrets = {name.encode(): value for name, value in self._around.secrets[key[0]].items()}
-        return {b"PYTHONUNBUFFERED": b"1", **self._around.env, **own, **secrets}
+        return replica.environment(role, values, contract, self._around.env, self._around.secrets[key[0]])
 
     def _readable(self, key: Key, fd: int, stream: Stream) -> None:
         data = self._running[key].read(fd)
@@ -233,13 +228,13 @@ class App:
                 self._selector.unregister(fd)
         process.close()
         detail = _read_text(process.error_file)
-        error = (_error_line(detail) or self._last_line(key, process.attempt)) if code else ""
+        error = (outcome.error_line(detail) or self._last_line(key, process.attempt)) if code else ""
         self._ended(key, code, error, detail if code else "")
 
     def _ended(self, key: Key, code: int, error: str, detail: str) -> None:
         status = replace(self._replicas[key], ended=time.time(), error=error, structured_error_msg=detail or NONE)
         if code < 0:
-            status.signal = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            status.signal = outcome.signal_name(-code)
         else:
             status.exit_code = code
         actions = self._life.exited(key, code == 0, f"{status.outcome}: {error}" if error else status.outcome)
@@ -260,8 +255,7 @@ class App:
     def _last_line(self, key: Key, attempt: int) -> str:
         name = self._roles[key[0]].name
         parts = [c.data for c in self._chunks if (c.role, c.replica, c.stream) == (name, key[1], Stream.STDERR)]
-        lines = [line for line in b"".join(parts)[-4096:].splitlines() if line.strip()]
-        return lines[-1][-500:].decode("utf-8", "replace").strip() if lines else ""
+        return outcome.last_line(b"".join(parts)[-4096:])
 
 
 def _read_text(path: str) -> str:
@@ -270,16 +264,3 @@ def _read_text(path: str) -> str:
             return file.read(1 << 16)
     except OSError:
         return ""
-
-
-def _error_line(text: str) -> str:
-    """The message in an error file: torchelastic's JSON, or the text's last line."""
-    if not text.strip():
-        return ""
-    try:
-        message = json.loads(text)
-    except ValueError:
-        return text.strip().splitlines()[-1]
-    while isinstance(message, dict):
-        message = message.get("message", message.get("error", ""))
-    return " ".join(str(message).split())[:500]

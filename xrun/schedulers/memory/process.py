@@ -10,8 +10,6 @@ from contextlib import suppress
 
 from xrun.schedulers.logs import Stream
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126  # the exit codes that shells and container engines give
-
 _READ = 1 << 16
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import getpass
 import os
 import sys
 import threading
@@ -11,14 +10,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xrun.errors import BackendError, InvalidValue, describe_os_error
-from xrun.schedulers import replica
+from xrun.errors import BackendError, describe_os_error
+from xrun.schedulers import replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.memory import request
 from xrun.schedulers.memory.app import App, Surroundings
 from xrun.schedulers.memory.request import MemoryOptions, MemoryRequest
+from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef, clone
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
@@ -49,6 +49,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
     """
 
     name = "memory"
+    attaches = True
     options_type = MemoryOptions
 
     def __init__(self, session: str = DEFAULT_SESSION) -> None:
@@ -79,7 +80,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
         env = dict(os.environb) if info.request.options.inherit_env else {}
         around = Surroundings(
             env=replica.inherited_env(env, os.path.dirname(sys.executable)) if env else {},
-            secrets=[{name: _secret(name, where) for name, where in r.secrets.items()} for r in info.app.roles],
+            secrets=[secrets.resolve(role.secrets, os.environb) for role in info.app.roles],
             workdir=os.getcwd(),
         )
         with self._changed:
@@ -158,28 +159,10 @@ def _description(app: App, info: AppDryRunInfo[MemoryRequest]) -> AppDescription
         clone(info.app),
         request_id=info.request_id,
         spec_hash=info.spec_hash,
-        user=getpass.getuser(),
+        user=user_name(),
         submitted=status.submitted,
     )
 
 
 def _any_runs(found: Mapping[str, AppDescription]) -> bool:
     return any(not is_terminal(there.status.state) for there in found.values())
-
-
-def _secret(name: str, reference: str) -> bytes:
-    """A secret's value; messages hold the reference, never the value."""
-    kind, _, where = reference.partition(":")
-    if kind == "env":
-        if where not in os.environ:
-            raise InvalidValue(f"secret {name}: the environment variable {where} is not set here")
-        value = os.environb[where.encode()]
-    else:
-        try:
-            with open(where, "rb") as file:
-                value = file.read().removesuffix(b"\n")
-        except OSError as error:
-            raise InvalidValue(f"secret {name}: can't read {where}: {error.strerror}") from error
-    if b"\0" in value:
-        raise InvalidValue(f"secret {name}: its value holds a NUL byte, which no environment can carry")
-    return value
