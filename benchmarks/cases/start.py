@@ -18,13 +18,13 @@ def start(bench: Bench) -> Iterator[Row]:
         "floor": bench.payload("click_group.py", "--help"),
         "torchx": bench.launcher("torchx", "--help"),
     }
-    yield _row(bench, "--help", help_, 1.3)
+    yield in_clicks(bench, "--help", help_, 1.3)
     version: dict[str, Command] = {
         "xrun": bench.launcher("xrun", "--version"),
         "floor": [bench.python(), "-c", "print('xrun 0')"],
         "torchx": bench.launcher("torchx", "--version"),
     }
-    yield _row(bench, "--version", version, 1.3)
+    yield in_clicks(bench, "--version", version, 1.3)
 
 
 def dryrun(bench: Bench) -> Iterator[Row]:
@@ -32,9 +32,9 @@ def dryrun(bench: Bench) -> Iterator[Row]:
     floor = bench.payload("by_hand.py")
     torchx = bench.submit("torchx", "--dryrun", "utils.echo")
     render = bench.launcher("xrun", "render", "utils.echo")
-    yield _row(bench, "render utils.echo", {"xrun": render, "floor": floor, "torchx": torchx}, 2.5)
+    yield in_clicks(bench, "render utils.echo", {"xrun": render, "floor": floor, "torchx": torchx}, 2.5)
     run = bench.launcher("xrun", "run", "--dryrun", "utils.echo")
-    yield _row(bench, "run --dryrun utils.echo", {"xrun": run, "floor": floor, "torchx": torchx}, 2.5)
+    yield in_clicks(bench, "run --dryrun utils.echo", {"xrun": run, "floor": floor, "torchx": torchx}, 2.5)
     yield Row(
         "render utils.echo, most memory",
         "MiB",
@@ -45,7 +45,8 @@ def dryrun(bench: Bench) -> Iterator[Row]:
     )
 
 
-def _row(bench: Bench, metric: str, commands: Mapping[str, Command], target: float) -> Row:
+def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float) -> Row:
+    """A row of whole commands, as multiples of ``import click`` in the same rounds."""
     base: Command = [bench.python(), "-c", BASE]
     times = bench.time_in_turns({BASE: base, **commands}, bench.rounds)
     figures = {name: ratio(times[name], times[BASE]) for name in commands}

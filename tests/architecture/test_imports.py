@@ -73,7 +73,7 @@ def test_help_imports_nothing_heavy(bare: set[str], words: list[str]) -> None:
     [
         ("xrun.errors", {"xrun"}),
         ("xrun.plugins", {"xrun"}),
-        ("xrun.specs", {"xrun", "msgspec"}),
+        ("xrun.specs", {"xrun"}),
         ("xrun.components", {"xrun"}),
         ("xrun.schedulers", {"xrun"}),
         ("xrun.runner", {"xrun"}),
