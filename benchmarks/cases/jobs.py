@@ -36,7 +36,7 @@ def short(bench: Bench) -> Iterator[Row]:
         for name, times in bench.time_in_turns(commands, bench.few_rounds).items():
             added.setdefault(name, []).extend(seconds - length for seconds in times)
     texts = ", ".join(map(str, lengths))
-    yield Row.of(f"jobs of {texts} s, time added", "ms", medians(added, 1000), 80)
+    yield Row.of(f"jobs of {texts} s, time added", "ms", medians(added, 1000))
 
     delays: dict[str, list[float]] = {}
     for number in range(bench.few_rounds):

@@ -68,11 +68,12 @@ def cli(ctx: click.Context, version: bool) -> None:
 def main() -> NoReturn:
     """The program ``xrun``."""
     code = _run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
     atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            pass  # nobody reads it any more
     os._exit(code)  # taking the interpreter apart takes longer than most verbs
 
 
@@ -84,7 +85,6 @@ def _run(words: list[str]) -> int:
             print(f"xrun {__version__}")
             return 0
         code = cli.main(_with_verb(words), prog_name="xrun", standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
         return int(done.exit_code)
@@ -93,7 +93,6 @@ def _run(words: list[str]) -> int:
     except click.ClickException as error:
         return _say(error.format_message(), error.exit_code)
     except BrokenPipeError:
-        _forget_stdout()
         return EXIT_SIGPIPE
     except Exception as error:  # noqa: BLE001 - the one boundary; what isn't expected is shown whole
         from xrun.errors import XrunError
@@ -119,8 +118,3 @@ def _say(message: str, code: int) -> int:
     text = " ".join(message.split("\n")).strip()
     sys.stderr.buffer.write(f"xrun: {text}\n".encode("utf-8", "backslashreplace"))
     return code
-
-
-def _forget_stdout() -> None:
-    """So that the interpreter's last flush of a pipe that nobody reads says nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
