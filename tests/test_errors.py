@@ -71,7 +71,6 @@ def test_the_exit_codes_are_those_of_the_command_line() -> None:
     assert {codes[n] for n in ("InvalidJob", "Unsupported", "RequestConflict")} == {3}
     assert [codes[n] for n in ("JobFailed", "BackendError", "JobNotFound", "WaitTimeout")] == [1, 4, 5, 6]
     assert [codes[n] for n in ("JobCancelled", "BackendUnavailable")] == [7, 8]
-    assert (errors.EXIT_BUG, errors.EXIT_SIGINT, errors.EXIT_SIGTERM) == (70, 130, 143)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from xrun.specs.problems import Problem
     from xrun.specs.status import AppStatus
 
-EXIT_BUG = 70
-EXIT_SIGINT = 130
-EXIT_SIGTERM = 143
-
 
 class XrunError(Exception):
     """Root of the tree above."""

@@ -179,6 +179,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "y\n"
     assert "Traceback" not in done.stderr
+    assert "nobody reads the output" in done.stderr
 
 
 class _started:  # noqa: N801 - used as a function
@@ -201,3 +202,19 @@ class _started:  # noqa: N801 - used as a function
         with self._process:
             if self._process.poll() is None:
                 self._process.kill()
+
+
+def test_closed_standard_files_are_no_bug() -> None:
+    command = f"{sys.executable} -m xrun utils.sh -- 'echo hi' <&- >&- 2>&-"
+    assert subprocess.run(command, shell=True, timeout=60, check=False).returncode == 0
+
+
+def test_an_interrupt_during_the_submission_is_not_lost() -> None:
+    for delay in (0.06, 0.09, 0.12):
+        with _started("utils.sh", "--", "sleep 300") as launcher:
+            time.sleep(delay)
+            launcher.send_signal(signal.SIGINT)
+            launcher.communicate(timeout=30)
+    listed = xrun("list").stdout
+    assert "RUNNING" not in listed
+    assert "PENDING" not in listed

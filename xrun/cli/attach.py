@@ -6,14 +6,28 @@ import os
 import signal
 from types import FrameType
 
+import click
+
 from xrun.cli import output
 from xrun.errors import JobNotFound, XrunError
 from xrun.runner.runner import Runner
 from xrun.schedulers.logs import LogQuery
 from xrun.specs.status import AppStatus
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
 interrupted = 0
 """128 + the signal that ended the command, once one has come."""
+
+
+def hold_signals() -> None:
+    """Keeps Ctrl-C and SIGTERM waiting until `follow` can answer them: a job half submitted can't be cancelled."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def let_signals() -> None:
+    """Takes `hold_signals` back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bool) -> AppStatus:
@@ -45,11 +59,16 @@ def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bo
             os._exit(interrupted)
         output.notice("stopping the job; once more leaves it to stop by itself")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, on_signal)
+    let_signals()
     if show:
         chunks = runner.logs(handle, LogQuery(follow=True))
-        output.log_bytes(chunks, prefix=prefix, split=True, timestamps=False, regex=None)
+        try:
+            output.log_bytes(chunks, prefix=prefix, split=True, timestamps=False, regex=None)
+        except click.exceptions.Exit:
+            output.notice(f"nobody reads the output; {handle} goes on")
+            raise
     end = runner.wait(handle)
     if end is None:
         raise JobNotFound(handle, "it was deleted meanwhile")

@@ -23,7 +23,7 @@ VERBS = {
 }
 """verb -> (``module:command``, help); showing them imports none of them."""
 
-EXIT_BUG, EXIT_SIGINT, EXIT_SIGPIPE = 70, 130, 141
+EXIT_BUG, EXIT_SIGINT = 70, 130
 
 
 class _Verbs(click.Group):
@@ -67,14 +67,22 @@ def cli(ctx: click.Context, version: bool) -> None:
 
 def main() -> NoReturn:
     """The program ``xrun``."""
+    _open_standard_files()
     code = _run(sys.argv[1:])
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
-            pass  # nobody reads it any more
+        except (OSError, AttributeError):
+            pass  # nobody reads it any more, or it was never open
     os._exit(code)  # taking the interpreter apart takes longer than most verbs
+
+
+def _open_standard_files() -> None:
+    """So that no file of ours gets the number of one that the caller has closed."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
 
 
 def _run(words: list[str]) -> int:
@@ -92,8 +100,6 @@ def _run(words: list[str]) -> int:
         return EXIT_SIGINT
     except click.ClickException as error:
         return _say(error.format_message(), error.exit_code)
-    except BrokenPipeError:
-        return EXIT_SIGPIPE
     except Exception as error:  # noqa: BLE001 - the one boundary; what isn't expected is shown whole
         from xrun.errors import XrunError
 
@@ -116,5 +122,6 @@ def _with_verb(words: list[str]) -> list[str]:
 
 def _say(message: str, code: int) -> int:
     text = " ".join(message.split("\n")).strip()
-    sys.stderr.buffer.write(f"xrun: {text}\n".encode("utf-8", "backslashreplace"))
+    if sys.stderr is not None:
+        sys.stderr.buffer.write(f"xrun: {text}\n".encode("utf-8", "backslashreplace"))
     return code

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+import click
+
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, Stream, whole_lines
+
+EXIT_SIGPIPE = 141
 
 _COLOURS = (32, 36, 33, 35, 34, 92, 96, 93, 95, 94)
 
@@ -32,11 +37,14 @@ def write(fd: int, data: bytes) -> None:
     """All of some bytes.
 
     Raises:
-        BrokenPipeError: nobody reads any more.
+        click.exceptions.Exit: nobody reads any more; the exit code is that of a program that SIGPIPE ended.
     """
     view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except BrokenPipeError:
+        raise click.exceptions.Exit(EXIT_SIGPIPE) from None
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -80,7 +88,7 @@ def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex
     for block in blocks:
         data = block.data
         if matches:
-            data = b"".join(line for line in data.splitlines(keepends=True) if matches(line))
+            data = b"".join(filter(matches, io.BytesIO(data)))
         if not data:
             continue
         head = _time(block.time) if timestamps else b""

@@ -77,9 +77,11 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: 
             return 0
         stays = not detach and runner.attaches(asked.scheduler)
         started = time.monotonic()
+        attach.hold_signals()
         handle = runner.schedule(info)
         if not (stays or wait_ or log_):
             _print_handle(handle, json_)
+            attach.let_signals()
             return 0
         show = (log_ or not wait_) and not json_
         (output.notice if show or json_ else output.answer)(handle)

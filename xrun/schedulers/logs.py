@@ -32,7 +32,7 @@ class LogChunk(NamedTuple):
         replica: its number in the role.
         stream: STDOUT or STDERR (COMBINED where the system does not tell them apart).
         time: when they arrived, Unix seconds.
-        data: the bytes; empty only in the chunk that says "all there was so far has been given" (see `caught_up`).
+        data: the bytes; empty only in the chunk that says "all there was so far has been given" (see `CAUGHT_UP`).
     """
 
     role: str

@@ -14,7 +14,8 @@ _LINE = 500
 def unstarted(entrypoint: str, error: OSError) -> tuple[int, str]:
     """Exit code and reason of a program that can't be started."""
     code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    path = f": {error.filename}" if error.filename and error.filename != entrypoint else ""
+    name = error.filename.decode("utf-8", "replace") if isinstance(error.filename, bytes) else error.filename
+    path = f": {name}" if name and name != entrypoint else ""
     return code, f"can't start {entrypoint}: {error.strerror}{path}"
 
 

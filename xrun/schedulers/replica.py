@@ -68,7 +68,7 @@ def inherited_env(env: Mapping[bytes, bytes], extra_path: str) -> dict[bytes, by
         env: the launcher's, as bytes.
         extra_path: a folder that PATH ends with, so that our own interpreter is found where the user has none.
     """
-    kept = {k: v for k, v in env.items() if not k.startswith((b"XRUN_", b"SLURM_"))}
+    kept = {k: v for k, v in env.items() if k and not k.startswith((b"XRUN_", b"SLURM_"))}
     path, extra = kept.get(b"PATH", b""), extra_path.encode("utf-8", "surrogateescape")
     if extra not in path.split(b":"):
         kept[b"PATH"] = path + b":" + extra if path else extra

@@ -16,6 +16,8 @@ from xrun.schedulers.local import processes, state
 from xrun.schedulers.local.forker import Forker
 from xrun.schedulers.local.launch import CREATED, EXISTS, Launch, fork_supervisor
 
+_LONGEST = 1e6  # seconds; poll(2) takes no more than 24 days
+_ANSWER = 5.0  # seconds that a supervisor with many visitors may let us wait
 _MERCY = 2.0  # seconds between SIGTERM and SIGKILL for what a dead supervisor left
 _IN_THE_MAKING = 60.0  # seconds during which a folder without a supervisor may be about to get one
 
@@ -29,6 +31,7 @@ class LocalClient:
 
     def __init__(self, own_process: bool) -> None:
         self._own_process = own_process
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._forker: Forker | None = None
 
@@ -39,20 +42,30 @@ class LocalClient:
             BackendError: it can't be made.
         """
         if self._own_process:
-            answer = fork_supervisor(launch)
+            answer: str | None = fork_supervisor(launch)
         else:
-            with self._lock:
-                self._forker = self._forker or Forker()
-            answer = self._forker.fork(launch)
+            # an answer that was lost with its forker is asked for again: what was made then is there now
+            answer = self._current_forker().fork(launch) or self._current_forker(anew=True).fork(launch)
         if answer in (CREATED, EXISTS):
             return answer == CREATED
-        raise BackendError(answer)
+        raise BackendError(answer or "the local forker ended twice in a row")
 
     def close(self) -> None:
         """Ends the forker, if there is one."""
-        if self._forker is not None:
-            self._forker.close()
+        with self._lock:
+            if self._forker is not None and self._pid == os.getpid():
+                self._forker.close()
             self._forker = None
+
+    def _current_forker(self, *, anew: bool = False) -> Forker:
+        if self._pid != os.getpid():  # we are a fork of the process that made it; two can't share one
+            self._pid, self._lock, self._forker = os.getpid(), threading.Lock(), None
+        with self._lock:
+            if anew and self._forker is not None:
+                self._forker.close()
+                self._forker = None
+            self._forker = self._forker or Forker()
+            return self._forker
 
 
 class Line:
@@ -65,6 +78,7 @@ class Line:
     def __init__(self, app_id: str) -> None:
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
         try:
+            self._socket.settimeout(_ANSWER)
             self._socket.connect(state.address_of(app_id))
             self._socket.setblocking(False)
         except OSError:
@@ -103,17 +117,29 @@ class Line:
             self._socket = None
 
 
+def terminate(app_id: str) -> None:
+    """SIGTERM to a supervisor that lives and can't be spoken to, as from another network namespace."""
+    record = state.read(app_id)
+    pid = record.supervisor if record else 0
+    handle = _open_process(pid) if pid else None
+    if handle is not None:
+        if state.is_supervised(app_id):  # while it holds its lock, the pid is its own
+            with suppress(OSError):
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+        os.close(handle)
+
+
 def wait_any(lines: list[Line], timeout: float | None) -> None:
     """Sleeps until one of the supervisors says something or ends, or the time is up.
 
     Args:
         lines: open lines; none means only the time counts.
-        timeout: seconds, or None for ever.
+        timeout: seconds, or None for ever; after many days it returns early.
     """
     poll = select.poll()
     for line in lines:
         poll.register(line, select.POLLIN)
-    ready = {fd for fd, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
+    ready = {fd for fd, _ in poll.poll(None if timeout is None else min(max(0.0, timeout), _LONGEST) * 1000)}
     for line in lines:
         if line.fileno() in ready:
             line.drain()
@@ -160,8 +186,12 @@ def sweep() -> list[str]:
     for name in names:
         if name.endswith(".new"):
             _sweep_unborn(os.path.join(live, name))
-        elif _is_of_this_host(name) and _sweep_app(name):
-            closed.append(name)
+            continue
+        try:
+            if _is_of_this_host(name) and _sweep_app(name):
+                closed.append(name)
+        except BackendError:
+            pass  # another user's, perhaps; it must not keep us from ours
     return closed
 
 
@@ -218,10 +248,15 @@ def _end_leftovers(record: state.AppRecord) -> None:
     mark = f"XRUN_APP_ID={record.app_id}".encode()
     for number in (signal.SIGTERM, signal.SIGKILL):
         marked = processes.find_marked(mark)
-        # a process that hides its environment is still in a session that began with one of ours
+        # a process without our mark is still in a session that began with one of ours
         begun = {replica.pid for replica in record.replicas.values() if replica.pid > 1}
-        sessions = begun & {processes.session_of(pid) for pid in marked}
-        handles = [h for h in map(_open_process, {*marked, *processes.in_sessions(sessions)}) if h is not None]
+        sessions = (begun & {processes.session_of(pid) for pid in marked}) | {
+            replica.pid
+            for replica in record.replicas.values()
+            if replica.pid_start and processes.start_time(replica.pid) == replica.pid_start
+        }
+        left = {*marked, *processes.in_sessions(sessions), *(d for s in sessions for d in processes.descendants(s))}
+        handles = [h for h in map(_open_process, left) if h is not None]
         for handle in handles:
             with suppress(OSError):
                 signal.pidfd_send_signal(handle, number)

@@ -16,8 +16,6 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from xrun.errors import BackendError
-from xrun.schedulers.local import state
 from xrun.schedulers.local.launch import Launch, detach, supervise
 from xrun.schedulers.local.supervisor import Plan
 from xrun.specs.serialize import from_dict
@@ -45,31 +43,26 @@ class Forker:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", code],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, state.HOME_VARIABLE: state.home()},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
         theirs.close()
 
-    def fork(self, launch: Launch) -> str:
-        """As `fork_supervisor`, from any thread.
-
-        Raises:
-            BackendError: the forker is gone.
-        """
+    def fork(self, launch: Launch) -> str | None:
+        """As `fork_supervisor`, from any thread; None if the forker is gone, and perhaps an answer with it."""
         body = marshal.dumps((launch.plan._asdict() | {"app": None}, dict(launch.head)))
         with self._lock:
             try:
                 _send(self._socket, body)
                 answer = _receive(self._socket)
-            except OSError as error:
-                raise BackendError(f"the local forker is gone ({error}); make a new Runner") from error
-        if answer is None:
-            raise BackendError("the local forker is gone; make a new Runner")
-        return answer.decode()
+            except OSError:
+                return None
+        return None if answer is None else answer.decode()
 
     def close(self) -> None:
         """Ends the forker; supervisors go on."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # a fork of this process may hold it too
         self._socket.close()
         self._process.wait()
 

@@ -6,12 +6,13 @@ The kernel lets go of a lock when the last process that holds it ends, so a devi
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import signal
 from collections.abc import Mapping, Sequence
 
 from xrun.errors import BackendError
-from xrun.schedulers.local import state
+from xrun.schedulers.local import processes, state
 
 
 def visible_devices(option: int, env: Mapping[bytes, bytes]) -> list[str]:
@@ -28,7 +29,9 @@ def visible_devices(option: int, env: Mapping[bytes, bytes]) -> list[str]:
         return [str(k) for k in range(option)]
     limit = env.get(b"CUDA_VISIBLE_DEVICES")
     if limit is not None:
-        return [name.strip() for name in limit.decode("utf-8", "replace").split(",") if name.strip()]
+        names = [name.strip() for name in limit.decode("utf-8", "replace").split(",")]
+        # CUDA itself stops at the first name that can't be, such as -1
+        return list(dict.fromkeys(itertools.takewhile(lambda name: name and not name.startswith("-"), names)))
     return _ask_nvidia_smi()
 
 
@@ -52,7 +55,7 @@ class GpuLocks:
         Returns:
             Their ids, or None if fewer are free.
         """
-        gate = self._open("all")
+        gate = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(gate, fcntl.LOCK_EX)
         taken: dict[str, int] = {}
         for name in self._devices:
@@ -79,8 +82,10 @@ class GpuLocks:
         for name in self._devices:
             pid = os.fork()
             if pid == 0:
+                processes.die_with_parent()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 try:
+                    os.closerange(3, 1 << 16)  # the supervisor's lock and socket must end with it
                     fd = self._open(name)
                     if not _try_lock(fd):
                         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -113,7 +118,7 @@ class GpuLocks:
         self._taken.clear()
 
     def _open(self, name: str) -> int:
-        path = os.path.join(self._folder, f"{name.replace('/', '_')}.lock")
+        path = os.path.join(self._folder, f"gpu-{name.replace('/', '_')}.lock")
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 

@@ -52,14 +52,19 @@ class JournalWriter:
         self._sizes = [0] * len(files)
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._journal: int | None = None  # made with the first note
+        self.deaf = False
 
     def listen(self) -> None:
-        """Asks for SIGIO at the next write to any file of the folder."""
-        fcntl.fcntl(self._folder, fcntl.F_NOTIFY, fcntl.DN_MODIFY)
+        """Asks for SIGIO at the next write to any file of the folder; where the kernel refuses we are `deaf`."""
+        try:
+            fcntl.fcntl(self._folder, fcntl.F_NOTIFY, fcntl.DN_MODIFY)
+        except OSError:
+            self.deaf = True  # sysctl fs.dir-notify-enable=0, or a kernel without it
 
     def ignore(self) -> None:
         """Takes that back, since the supervisor's own files lie in the same folder."""
-        fcntl.fcntl(self._folder, fcntl.F_NOTIFY, 0)
+        if not self.deaf:
+            fcntl.fcntl(self._folder, fcntl.F_NOTIFY, 0)
 
     def look(self) -> bool:
         """Notes every growth so far; True if there was any."""
@@ -69,7 +74,9 @@ class JournalWriter:
                 found = os.stat(name, dir_fd=self._folder)
             except OSError:
                 continue
-            if found.st_size > self._sizes[index]:
+            if found.st_size < self._sizes[index]:  # as by `echo x > /dev/stdout`, which truncates a file
+                grown.append((found.st_mtime_ns, index, 0))
+            if found.st_size not in (0, self._sizes[index]):
                 grown.append((found.st_mtime_ns, index, found.st_size))
         if not grown:
             return False
@@ -122,6 +129,8 @@ class JournalReader:
         self._journal: int | None = None
         self._partial = b""
         self._time = time.time()
+        self._at = 0
+        self._begins = [0] * len(files)
 
     def new(self) -> Iterator[LogChunk]:
         """What was noted since the last call."""
@@ -151,33 +160,48 @@ class JournalReader:
             self._journal = None
 
     def _records(self) -> Iterator[tuple[float, int, int]]:
+        """Notes that are wanted, those that follow each other on one file as one."""
+        held: tuple[float, int, int] | None = None
+        for when, index, size in self._notes():
+            if held and (held[1] != index or size == 0 or when - held[0] >= _ONE_READ):
+                yield held
+                held = None
+            if size == 0:
+                self._offsets[index] = 0  # truncated
+            elif self._in_time(when):
+                held = (held[0] if held else when, index, size)
+            else:
+                if held:
+                    yield held
+                    held = None
+                self._offsets[index] = max(self._offsets[index], size)
+        if held:
+            yield held
+
+    def _notes(self) -> Iterator[tuple[float, int, int]]:
+        """What the journal has on the files that are wanted."""
         if self._journal is None:
             try:
                 self._journal = os.open(os.path.join(self._folder, state.JOURNAL), os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 return
+            self._skip_truncated(self._journal)
         while data := os.read(self._journal, 1 << 16):
             data = self._partial + data
             whole = len(data) - len(data) % _RECORD.size
             self._partial = data[whole:]
-            held: tuple[float, int, int] | None = None
             for when, index, size in _RECORD.iter_unpack(data[:whole]):
                 self._time = when
-                if index >= len(self._files) or not self._wanted[index]:
-                    continue
-                if not self._in_time(when):
-                    if held:
-                        yield held
-                    held = None
-                    self._offsets[index] = max(self._offsets[index], size)
-                elif held and held[1] == index and when - held[0] < _ONE_READ:
-                    held = (held[0], index, size)
-                else:
-                    if held:
-                        yield held
-                    held = (when, index, size)
-            if held:
-                yield held
+                self._at += _RECORD.size
+                if index < len(self._files) and self._wanted[index] and self._at > self._begins[index]:
+                    yield when, index, size
+
+    def _skip_truncated(self, journal: int) -> None:
+        """What was noted before a file was truncated says nothing about what is in it now."""
+        size = os.fstat(journal).st_size // _RECORD.size * _RECORD.size
+        for number, (_, index, length) in enumerate(_RECORD.iter_unpack(os.pread(journal, size, 0))):
+            if length == 0 and index < len(self._begins):
+                self._begins[index] = number * _RECORD.size
 
     def _in_time(self, when: float) -> bool:
         since, until = self._query.since, self._query.until

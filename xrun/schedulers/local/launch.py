@@ -24,6 +24,8 @@ from xrun.schedulers.local.supervisor import Plan, Supervisor
 
 CREATED, EXISTS = "created", "exists"
 
+_NAMESAKE = 5.0  # seconds to wait for an address that somebody else has
+
 
 class Launch(NamedTuple):
     """A plan and the first line of the app's record."""
@@ -82,6 +84,7 @@ def supervise(launch: Launch, wakeup: int, answer: Callable[[str], None]) -> Non
         wakeup: what `detach` returned.
         answer: told CREATED, EXISTS or why it could not be done, as soon as that is known.
     """
+    os.environ[state.HOME_VARIABLE] = launch.plan.home
     try:
         made = _make_folder(launch)
     except OSError as error:
@@ -98,7 +101,9 @@ def supervise(launch: Launch, wakeup: int, answer: Callable[[str], None]) -> Non
     except BaseException:
         import traceback
 
-        with open(os.path.join(launch.plan.folder, "supervisor.log"), "a", encoding="utf-8") as file:
+        log = os.path.join(launch.plan.folder, "supervisor.log")
+        supervisor.give_up(f"a bug of xrun's; please report {log}")
+        with open(log, "a", encoding="utf-8") as file:
             traceback.print_exc(file=file)
         raise
     finally:
@@ -149,10 +154,16 @@ def _make_new(new: str, apps: str) -> None:
 
 def _fill(folder: str, launch: Launch) -> tuple[state.RecordWriter, socket.socket]:
     fd = os.open(os.path.join(folder, state.RECORD), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)  # held until this process is gone
-    record = state.begin(fd, launch.head, sum(role.num_replicas for role in launch.plan.app.roles))
     listener = socket.socket(socket.AF_UNIX)
-    _bind(listener, launch)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # held until this process is gone
+        record = state.begin(fd, launch.head, sum(role.num_replicas for role in launch.plan.app.roles))
+        record.write("supervisor", pid=os.getpid())
+        _bind(listener, launch)
+    except OSError:
+        os.close(fd)
+        listener.close()
+        raise
     listener.listen(128)
     listener.setblocking(False)
     return record, listener
@@ -163,12 +174,14 @@ def _bind(listener: socket.socket, launch: Launch) -> None:
 
     Raises:
         FileExistsError: the namesake has a folder now.
+        OSError: it has neither, and does not go away.
     """
+    end = time.monotonic() + _NAMESAKE
     while True:
         try:
             return listener.bind(state.address_of(launch.plan.app_id))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
                 raise
         if os.path.exists(launch.plan.folder):
             raise FileExistsError(errno.EEXIST, "there is one", launch.plan.folder)

@@ -8,10 +8,19 @@ import signal
 from collections.abc import Iterable, Mapping
 
 _LIBC = ctypes.CDLL(None)
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 # Python ignores these in itself; a program must get them as the kernel has them
-_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
+_DEFAULT_SIGNALS = (
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGIO,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
 
 
 def adopt_orphans() -> None:
@@ -74,23 +83,33 @@ def find_program(program: bytes, env: Mapping[bytes, bytes]) -> bytes:
     raise FileNotFoundError(2, "not found on PATH", name)
 
 
-def signal_all(leaders: Iterable[int], number: int, marks: Mapping[int, bytes]) -> None:
-    """Sends a signal to every process of some replicas.
+def signal_replicas(wanted: set[int], number: int, marks: Mapping[int, bytes]) -> None:
+    """Sends a signal to every process of some replicas, whatever session they have moved to.
 
     Args:
-        leaders: pids of the replicas' first processes, each the leader of a session.
+        wanted: pids of the first processes of these replicas.
         number: the signal.
-        marks: leader -> a ``NAME=value`` of its environment that no other replica has; for those that left its session.
+        marks: for the first process of every replica that may have others, a ``NAME=value`` of its environment that no
+            other replica has. A process whose parent has died is our child, and known by its session or its mark.
     """
-    wanted = set(leaders)
-    if not wanted:
-        return
+    for child in children(os.getpid()):
+        owner = child if child in marks else session_of(child)
+        if owner not in marks:
+            owner = next((leader for leader, mark in marks.items() if has_env(child, mark)), 0)
+        if owner in wanted:
+            for pid in (child, *descendants(child)):
+                send(pid, number)
+
+
+def kill_descendants() -> None:
+    """SIGKILL to every process below this one."""
     for pid in descendants(os.getpid()):
-        leader = session_of(pid)
-        if leader not in wanted:
-            leader = next((p for p in wanted if has_env(pid, marks[p])), 0)
-        if leader in wanted:
-            send(pid, number)
+        send(pid, signal.SIGKILL)
+
+
+def die_with_parent() -> None:
+    """Makes the kernel kill this process when its parent ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def descendants(pid: int) -> list[int]:
@@ -98,7 +117,7 @@ def descendants(pid: int) -> list[int]:
     found: list[int] = []
     queue = [pid]
     while queue:
-        below = _children(queue.pop())
+        below = children(queue.pop())
         found += below
         queue += below
     return found
@@ -153,12 +172,22 @@ def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
+def children(pid: int) -> set[int]:
+    """The processes whose parent is this one."""
+    found: set[int] = set()
     try:
         for task in os.listdir(f"/proc/{pid}/task"):  # a child belongs to the thread that made it
             with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-                found += [int(word) for word in file.read().split()]
+                found.update(map(int, file.read().split()))
     except OSError:
         pass
     return found
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in ticks since boot; 0 if there is none. With the pid it names one process for good."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -28,7 +28,9 @@ from xrun.specs.role import SCRIPT
 from xrun.specs.serialize import to_dict
 from xrun.specs.states import is_terminal
 
-_DYING = 0.01  # seconds between looks at a supervisor that has hung up and not yet let go of its lock
+# seconds between looks at a supervisor that can't be listened to: it has hung up and not yet let go of its lock, or is
+# in another network namespace
+_DYING = 0.01
 
 _CAPABILITIES = Capabilities(
     secrets=frozenset({"env", "file"}),
@@ -88,11 +90,12 @@ class LocalScheduler(Scheduler[LocalRequest]):
         workdir = os.path.abspath(asked.workdir or _current_folder())
         _check_files(asked.app, workdir)
         env = dict(os.environb) if asked.options.inherit_env else {}
-        devices = self._devices(asked, env)
+        devices = self._devices(asked)
         plan = Plan(
             app_id=asked.app_id,
             handle=asked.handle,
             app=asked.app,
+            home=state.home(),
             folder=state.folder_of(asked.app_id),
             env=replica.inherited_env(env, os.path.dirname(sys.executable)) if asked.options.inherit_env else {},
             secrets=[secrets.resolve(role.secrets, os.environb) for role in asked.app.roles],
@@ -113,7 +116,10 @@ class LocalScheduler(Scheduler[LocalRequest]):
         """Every folder of this home."""
         self._sweep()
         for app_id in client.app_ids():
-            there = states.describe(app_id)
+            try:
+                there = states.describe(app_id)
+            except BackendError:
+                continue  # another user's, perhaps; it must not keep us from ours
             if there is not None:
                 name = there.app.name if there.app else app_id
                 yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
@@ -125,10 +131,12 @@ class LocalScheduler(Scheduler[LocalRequest]):
             BackendError: the app runs on another host.
         """
         line = client.Line(app_id)
-        if not line.open:
+        if line.open:
+            line.send(CANCEL)
+            line.close()
+        else:
             self._refuse_elsewhere(app_id)
-        line.send(CANCEL)
-        line.close()
+            client.terminate(app_id)
 
     def delete_existing(self, app_id: str) -> bool:
         """Removes the folder."""
@@ -192,20 +200,21 @@ class LocalScheduler(Scheduler[LocalRequest]):
         line = client.Line(app_id)
         try:
             yield from reader.new()
-            if query.follow and line.open:
+            if query.follow and state.is_supervised(app_id):
                 yield CAUGHT_UP
-                while line.open:
-                    client.wait_any([line], None)
+                while state.is_supervised(app_id):
+                    client.wait_any([line] if line.open else [], None if line.open else _DYING)
                     yield from reader.new()
-            yield from reader.rest()
+            if not state.is_supervised(app_id):
+                yield from reader.rest()
         finally:
             reader.close()
             line.close()
 
-    def _devices(self, asked: LocalRequest, env: Mapping[bytes, bytes]) -> list[str]:
+    def _devices(self, asked: LocalRequest) -> list[str]:
         if not asked.gpus:
             return []
-        devices = gpus.visible_devices(asked.options.gpus, env)
+        devices = gpus.visible_devices(asked.options.gpus, os.environb)
         if len(devices) < asked.gpus:
             raise BackendError(
                 f"the job asks for {asked.gpus} GPUs and this machine has {len(devices)}; ask for fewer, "

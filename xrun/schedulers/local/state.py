@@ -143,6 +143,7 @@ class ReplicaRecord:
     attempt: int = -1
     state: str = "PENDING"
     pid: int = 0
+    pid_start: int = 0
     code: int | None = None
     signal: str = ""
     error: str = ""
@@ -158,6 +159,7 @@ class AppRecord:
     Attributes:
         app_id: its id.
         head: what was submitted; empty if it can't be read.
+        supervisor: pid of its supervisor, 0 if not known.
         replicas: (role index, replica) -> what is known.
         state: ``PENDING``, ``RUNNING`` or the verdict.
         reason: why.
@@ -169,6 +171,7 @@ class AppRecord:
 
     app_id: str
     head: dict[str, Any] = field(default_factory=dict)
+    supervisor: int = 0
     replicas: dict[tuple[int, int], ReplicaRecord] = field(default_factory=dict)
     state: str = "PENDING"
     reason: str = ""
@@ -188,7 +191,7 @@ def read(app_id: str) -> AppRecord | None:
     try:
         with open(os.path.join(folder, RECORD), "rb") as file:
             lines = file.read().split(b"\0", 1)[0].split(b"\n")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         if not os.path.isdir(folder):
             return None
         lines = [b""]
@@ -247,7 +250,9 @@ def _replay(line: bytes, record: AppRecord) -> None:
 
 def _apply(event: Mapping[str, Any], record: AppRecord) -> None:
     kind = event["e"]
-    if kind == "state":
+    if kind == "supervisor":
+        record.supervisor = int(event["pid"])
+    elif kind == "state":
         record.state, record.reason = event["state"], event.get("reason", "")
         record.restarts = event.get("restarts", record.restarts)
         if "failed" in event:
@@ -256,7 +261,7 @@ def _apply(event: Mapping[str, Any], record: AppRecord) -> None:
             record.ended = event["t"]
     elif kind == "start":
         replica = record.replicas.setdefault((event["r"], event["k"]), ReplicaRecord())
-        replica.attempt, replica.pid = event["a"], event["pid"]
+        replica.attempt, replica.pid, replica.pid_start = event["a"], event["pid"], event.get("ps", 0)
         replica.state, replica.started = "RUNNING", event["t"]
         replica.code, replica.signal, replica.error, replica.detail, replica.ended = None, "", "", "", 0.0
     elif kind == "exit":

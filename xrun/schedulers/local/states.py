@@ -27,7 +27,9 @@ def describe(app_id: str) -> AppDescription | None:
     if record is None:
         return None
     elsewhere = ""
-    if not record.ended:
+    if record.ended:
+        _bury(record)
+    else:
         elsewhere = where_it_runs(record)
         if not elsewhere and not state.is_supervised(app_id):
             record = state.read(app_id) or record  # the verdict may have come in between

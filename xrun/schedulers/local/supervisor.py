@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import struct
 import time
 from collections import deque
@@ -30,6 +31,7 @@ CANCEL = b"c"
 _NEWS = b"."
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 _BREATH = 0.001  # seconds between two looks at logs that grow
+_LONGEST = 1e6  # seconds; poll(2) takes no more than 24 days, and waking early does no harm
 _LAST_WRITES = 30.0  # seconds that a supervisor on a full disk goes on trying to write the verdict
 
 
@@ -40,6 +42,7 @@ class Plan(NamedTuple):
         app_id: the app's id.
         handle: its handle.
         app: the job.
+        home: the folder of all xrun state.
         folder: the app's folder.
         env: what replicas inherit.
         secrets: for each role, env name -> value; only ever in memory.
@@ -52,6 +55,7 @@ class Plan(NamedTuple):
     app_id: str
     handle: str
     app: AppDef
+    home: str
     folder: str
     env: Mapping[bytes, bytes]
     secrets: Sequence[Mapping[str, bytes]]
@@ -111,12 +115,12 @@ class Supervisor:
         processes.adopt_orphans()
         self._begin()
         while self._finish is None:
+            # one that can't be started is no event to wait for, and its retries must leave room for a cancel
+            self._wait(0.0 if self._unstarted else self._next_time())
+            self._step()
             if self._unstarted:
                 key, code, reason = self._unstarted.popleft()
                 self._ended(key, code, "", reason)
-            else:
-                self._wait(self._next_time())
-                self._step()
         self._end(self._finish)
 
     def close(self) -> None:
@@ -129,6 +133,11 @@ class Supervisor:
             self._gpus.close()
         os.chdir("/")
         self.events.close()
+
+    def give_up(self, reason: str) -> None:
+        """Ends everything at once and says why, after a fault of our own."""
+        processes.kill_descendants()
+        self.events.write("state", state=AppState.FAILED.name, reason=reason, final=True)
 
     def on_signal(self, *_: object) -> None:
         """SIGTERM and SIGINT to the supervisor are a cancel."""
@@ -145,7 +154,7 @@ class Supervisor:
         self._journal.listen()
         if self._look():  # what came since the last look gave no signal
             until = 0.0
-        timeout = None if until is None else max(0, until - time.monotonic()) * 1000
+        timeout = None if until is None else min(max(0.0, until - time.monotonic()), _LONGEST) * 1000
         ready = {fd for fd, _ in poll.poll(timeout)}
         self._journal.ignore()
         if self.wakeup in ready:
@@ -187,6 +196,8 @@ class Supervisor:
             times.append(self._deadline)
         if not self.events.flush():
             times.append(time.monotonic() + 1.0)
+        if self._journal.deaf:
+            times.append(time.monotonic() + 0.1)
         return min(times) if times else None
 
     # --- replicas --------------------------------------------------------------------------------------------------
@@ -241,7 +252,7 @@ class Supervisor:
         except OSError as error:
             return outcome.unstarted(role.entrypoint, error)
         self._pids[pid] = key
-        self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid)
+        self.events.write("start", r=key[0], k=key[1], a=attempt, pid=pid, ps=processes.start_time(pid))
         return None
 
     def _env(self, key: Key, attempt: int, error_file: str, values: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -277,8 +288,8 @@ class Supervisor:
 
     def _end_rest(self, leader: int, key: Key) -> None:
         """A replica lives as long as its first process, as in a container; what it left behind is ended."""
-        if processes.has_children():
-            processes.signal_all([leader], signal.SIGKILL, {leader: self._mark(key)})
+        if processes.children(os.getpid()) - self._pids.keys():
+            self._signal_rest(leader, key)
 
     def _ended(self, key: Key, code: int, sig: str, reason: str) -> None:
         run = self._running.pop(key)
@@ -296,17 +307,17 @@ class Supervisor:
 
     def _last_error(self, key: Key, run: _Running, reason: str) -> tuple[str, str]:
         """(one line, the error file's text): from the error file, else what stopped it from starting, else stderr."""
-        try:
-            with open(run.error_file, encoding="utf-8", errors="replace") as file:
-                detail = file.read(1 << 16)
-        except OSError:
-            detail = ""
+        detail = _read_regular(run.error_file)
         line = outcome.error_line(detail) or reason or self._journal.last_line(self._log_index[key] + 1)
         return line[:500], detail[:4096]
 
     def _signal(self, keys: Sequence[Key], number: int) -> None:
-        marks = {pid: self._mark(key) for pid, key in self._pids.items() if key in keys}
-        processes.signal_all(marks, number, marks)
+        marks = {pid: self._mark(key) for pid, key in self._pids.items()}
+        processes.signal_replicas({pid for pid, key in self._pids.items() if key in keys}, number, marks)
+
+    def _signal_rest(self, leader: int, key: Key) -> None:
+        marks = {pid: self._mark(other) for pid, other in self._pids.items()} | {leader: self._mark(key)}
+        processes.signal_replicas({leader}, signal.SIGKILL, marks)
 
     def _mark(self, key: Key) -> bytes:
         """What no other replica has in its environment."""
@@ -357,8 +368,7 @@ class Supervisor:
 
     def _end(self, finish: Finish) -> None:
         if processes.has_children():  # of a replica whose end was seen before its last fork
-            for pid in processes.descendants(os.getpid()):
-                processes.send(pid, signal.SIGKILL)
+            processes.kill_descendants()
         self._journal.look()
         extra = {"failed": list(finish.failed)} if finish.failed else {}
         self._record(finish.state.name, finish.reason, restarts=self._life.num_restarts, final=True, **extra)
@@ -372,3 +382,14 @@ class Supervisor:
 
     def _keys(self) -> list[Key]:
         return [(r, k) for r, role in enumerate(self.plan.app.roles) for k in range(role.num_replicas)]
+
+
+def _read_regular(path: str) -> str:
+    """The beginning of a file that a program may have made anything of, a pipe that never ends included."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(1 << 16).decode("utf-8", "replace")
+    except OSError:
+        pass
+    return ""
