@@ -16,9 +16,19 @@ from hypothesis import given
 from tests.specs import jobs
 from xrun.errors import InvalidValue
 from xrun.specs.app import AppDef
-from xrun.specs.resources import Resource, merge
+from xrun.specs.resources import Resource
 from xrun.specs.role import RetryPolicy, Role
-from xrun.specs.serialize import differences, from_dict, from_json, from_yaml, to_dict, to_json, to_plain, to_yaml
+from xrun.specs.serialize import (
+    differences,
+    from_dict,
+    from_json,
+    from_plain,
+    from_yaml,
+    to_dict,
+    to_json,
+    to_plain,
+    to_yaml,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "specs_app.yaml"
 
@@ -244,6 +254,7 @@ def test_differences(old: Any, new: Any, paths: list[str]) -> None:
 
 
 def test_a_resource_of_a_configuration_file() -> None:
-    assert merge({"cpu": 2.5, "memMB": 512, "devices": {"efa": 1}}) == Resource(2.5, -1, 512, devices={"efa": 1})
+    given = {"cpu": 2.5, "devices": {"efa": 1}, "memMB": 512}
+    assert from_plain(Resource, given, "resource") == Resource(2.5, -1, 512, devices={"efa": 1})
     with pytest.raises(InvalidValue, match=r"resource has an unknown field 'mem'"):
-        merge({"mem": 512})
+        from_plain(Resource, {"mem": 512}, "resource")

@@ -66,7 +66,7 @@ def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bo
         chunks = runner.logs(handle, LogQuery(follow=True))
         try:
             output.log_bytes(chunks, prefix=prefix, split=True, timestamps=False, regex=None)
-        except click.exceptions.Exit:
+        except (click.exceptions.Exit, click.ClickException):
             output.notice(f"nobody reads the output; {handle} goes on")
             raise
     end = runner.wait(handle)

@@ -10,13 +10,13 @@ from xrun.cli import output
 @click.command(short_help="List components, or show one.")
 @click.option("--print", "print_", metavar="COMPONENT", help="Print the source of a component.")
 def builtins(print_: str | None) -> int:
-    r"""List the components that can be run by name: ours, and those of installed plugins.
+    """List the components that can be run by name: ours, and those of installed plugins.
 
     \b
     xrun builtins
     xrun builtins --print dist.ddp
     xrun dist.ddp --help
-    """
+    """  # noqa: D301 - click wants the character
     from xrun.components import finder
 
     if print_ is not None:

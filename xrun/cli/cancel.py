@@ -11,13 +11,13 @@ from xrun.cli.job import existing, own_runner
 @click.command(short_help="Stop a job.")
 @click.argument("handle")
 def cancel(handle: str) -> int:
-    r"""Stop the job of HANDLE: SIGTERM to every process, SIGKILL after its grace period.
+    """Stop the job of HANDLE: SIGTERM to every process, SIGKILL after its grace period.
 
     Returns once it has stopped. Does nothing to a job that has ended.
 
     \b
     xrun cancel local://default/train-x7f2q
-    """
+    """  # noqa: D301 - click wants the character
     with own_runner() as runner:
         there = existing(runner, handle)
         if there.status.is_terminal():

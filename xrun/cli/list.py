@@ -28,14 +28,14 @@ from xrun.specs.states import AppState
 )
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 def list_jobs(scheduler: str, all_: bool, name: str | None, states: tuple[str, ...], json_: bool) -> int:
-    r"""List jobs that xrun submitted, the newest first.
+    """List jobs that xrun submitted, the newest first.
 
     On a terminal a table; elsewhere tab-separated: handle, state, age, name, user.
 
     \b
     xrun list
     xrun list --state RUNNING --state PENDING
-    """
+    """  # noqa: D301 - click wants the character
     wanted = ListFilter(
         user=None if all_ else user_name(), name=name, states=frozenset(AppState[s.upper()] for s in states)
     )

@@ -38,14 +38,14 @@ def log(
     timestamps: bool,
     handle: str,
 ) -> int:
-    r"""Print what the job of HANDLE wrote, or one role of it, or some replicas.
+    """Print what the job of HANDLE wrote, or one role of it, or some replicas.
 
     Lines begin with role/replica when there is more than one replica.
 
     \b
     xrun log local://default/train-x7f2q --tail 20
     xrun log local://default/train-x7f2q/train/0,3 --follow --streams stderr
-    """
+    """  # noqa: D301 - click wants the character
     target = parse_log_target(handle)
     if regex is not None:
         try:

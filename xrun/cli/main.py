@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 from importlib import import_module
@@ -54,7 +55,7 @@ class _Verbs(click.Group):
 @click.option("--version", is_flag=True, help="Print the version.")
 @click.pass_context
 def cli(ctx: click.Context, version: bool) -> None:
-    r"""One job description, any cluster.
+    """One job description, any cluster.
 
     \b
     xrun utils.echo --msg hello
@@ -62,7 +63,7 @@ def cli(ctx: click.Context, version: bool) -> None:
     xrun --detach jobs.py:sweep --lr 0.1
     xrun log local://default/train-x7f2q --follow
     xrun dist.ddp --help
-    """
+    """  # noqa: D301 - click wants the character
 
 
 def main() -> NoReturn:
@@ -105,6 +106,8 @@ def _run(words: list[str]) -> int:
 
         if isinstance(error, XrunError):
             return _say(str(error), error.exit_code)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and not error.filename:
+            return _say(f"can't write the output: {error.strerror}", 1)
         import traceback
 
         traceback.print_exc()

@@ -38,6 +38,7 @@ def write(fd: int, data: bytes) -> None:
 
     Raises:
         click.exceptions.Exit: nobody reads any more; the exit code is that of a program that SIGPIPE ended.
+        click.ClickException: it can't be written, as on a full disk.
     """
     view = memoryview(data)
     try:
@@ -45,6 +46,8 @@ def write(fd: int, data: bytes) -> None:
             view = view[os.write(fd, view) :]
     except BrokenPipeError:
         raise click.exceptions.Exit(EXIT_SIGPIPE) from None
+    except OSError as error:
+        raise click.ClickException(f"can't write the output: {error.strerror}") from error
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -58,7 +61,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        drawn.add_column(column, no_wrap=True)
+        drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*row)
     Console(highlight=False).print(drawn)
@@ -83,12 +86,13 @@ def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestam
 def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex: str | None) -> Iterator[LogChunk]:
     import re
 
-    matches = re.compile(regex.encode("utf-8", "surrogateescape")).search if regex else None
+    matches = re.compile(regex).search if regex else None
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for block in blocks:
         data = block.data
         if matches:
-            data = b"".join(filter(matches, io.BytesIO(data)))
+            lines = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="\n")
+            data = "".join(filter(matches, lines)).encode("utf-8", "surrogateescape")
         if not data:
             continue
         head = _time(block.time) if timestamps else b""

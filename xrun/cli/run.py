@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +13,7 @@ import click
 from xrun import schedulers
 from xrun.cli import attach, output
 from xrun.cli.job import exit_code, own_runner, status_json
-from xrun.errors import UnknownName, UsageError
+from xrun.errors import InvalidComponent, UnknownName, UsageError
 from xrun.runner.runner import Runner
 
 _SETTINGS = {"allow_interspersed_args": False}
@@ -53,7 +55,7 @@ def _submission(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "json_", is_flag=True, help="The answer as JSON on stdout, and nothing else there.")
 @_submission
 def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: bool, **given: Any) -> int:
-    r"""Run COMPONENT with its own options and arguments.
+    """Run COMPONENT with its own options and arguments.
 
     On local the job's output is shown and its end awaited, unless --detach; elsewhere its handle is printed.
 
@@ -62,7 +64,7 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: 
     xrun dist.ddp -j 1x2 --script train.py -- --epochs 3
     xrun --detach -cfg max_runtime=3600 my/jobs.py:sweep --lr 0.1
     xrun dist.ddp --help
-    """
+    """  # noqa: D301 - click wants the character
     asked = _read(bare, **given)
     if "--help" in asked.args and _show_help(asked):
         return 0
@@ -72,6 +74,9 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: 
         info = _dryrun(runner, asked, reproducible=dryrun)
         for text in info.notices:
             output.notice(text)
+        if dryrun and json_:
+            output.answer_json({"version": 1, "app_id": info.app_id, "request": str(info)})
+            return 0
         if dryrun:
             output.answer(str(info).rstrip("\n"))
             return 0
@@ -96,14 +101,14 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, bare: 
 @click.command(context_settings=_SETTINGS, short_help="Print what would be submitted.")
 @_submission
 def render(bare: bool, **given: Any) -> int:
-    r"""Print what would be submitted for COMPONENT; nothing is sent.
+    """Print what would be submitted for COMPONENT; nothing is sent.
 
     The same job and options always give the same text, which works by hand.
 
     \b
     xrun render utils.echo --msg hello | sh
     xrun render dist.ddp -j 1x2 --script train.py
-    """
+    """  # noqa: D301 - click wants the character
     asked = _read(bare, **given)
     if "--help" in asked.args and _show_help(asked):
         return 0
@@ -130,20 +135,27 @@ def _read(
         from xrun.cli.main import VERBS
 
         raise UnknownName("verb or component", component, VERBS, "xrun builtins lists the components")
+    if request_id == "":
+        raise UsageError("--request-id is empty; is the variable that it comes from set?")
     from xrun.specs.values import decode
 
     values: dict[str, str] = {}
     for text in cfg:
-        values |= decode(text, dict[str, str])
+        more = decode(text, dict[str, str])
+        if twice := values.keys() & more.keys():
+            raise UsageError(f"option {min(twice)} is given twice")
+        values |= more
     return _Asked(component, args, scheduler, values, workspace, request_id)
 
 
 def _show_help(asked: _Asked) -> bool:
     """Shows a component's help if ``--help`` is among its own options."""
-    from xrun.components import command_line, finder
+    from xrun.components import command_line, finder, signature
     from xrun.components.help import format_help
 
     component = finder.find(asked.component)
+    if problems := signature.check(component.fn):
+        raise InvalidComponent(f"{component.name} can't be a component: {'; '.join(problems)}")
     if not command_line.parse(component, asked.args).help:
         return False
     output.answer(format_help(component).rstrip("\n"))
@@ -151,15 +163,16 @@ def _show_help(asked: _Asked) -> bool:
 
 
 def _dryrun(runner: Runner, asked: _Asked, *, reproducible: bool) -> Any:
-    return runner.dryrun_component(
-        asked.component,
-        asked.args,
-        asked.scheduler,
-        asked.cfg,
-        asked.workspace,
-        asked.request_id,
-        reproducible=reproducible,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no answer
+        return runner.dryrun_component(
+            asked.component,
+            asked.args,
+            asked.scheduler,
+            asked.cfg,
+            asked.workspace,
+            asked.request_id,
+            reproducible=reproducible,
+        )
 
 
 def _print_handle(handle: str, json_: bool) -> None:

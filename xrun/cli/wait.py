@@ -15,14 +15,14 @@ from xrun.errors import JobNotFound
 @click.option("--json", "json_", is_flag=True, help="The end as JSON.")
 @click.argument("handle")
 def wait(timeout: float | None, json_: bool, handle: str) -> int:
-    r"""Wait for the end of the job of HANDLE.
+    """Wait for the end of the job of HANDLE.
 
     Exits 0 if it succeeded, 1 if it failed, 7 if it was cancelled, 6 if the time is up, 5 if there is no such job.
 
     \b
     xrun wait local://default/train-x7f2q
     xrun wait --timeout 2h local://default/train-x7f2q
-    """
+    """  # noqa: D301 - click wants the character
     with own_runner() as runner:
         there = existing(runner, handle)
         if not there.status.is_terminal():

@@ -114,7 +114,7 @@ def spmd(
     image: str = xrun.IMAGE,
     name: str = "/",
     h: str = "gpu.small",
-    j: str = "1x1",
+    j: str = "1",
     env: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
     max_retries: int = 0,

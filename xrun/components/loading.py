@@ -29,7 +29,7 @@ class _Loader(SourceFileLoader):
 def load_file(path: str) -> ModuleType:
     """A Python file as a module, read again only when the file has changed.
 
-    The file's folder goes to the front of sys.path, as if the file were run as a script. Files of one name in different
+    The file's folder goes on sys.path, before what is installed. Files of one name in different
     folders stay apart, and so do the modules beside them.
 
     Raises:
@@ -95,11 +95,16 @@ def _import_file(path: str) -> ModuleType:
 
 
 def _enter(folder: str) -> None:
-    """Puts a folder first on sys.path; modules of the same names beside files of other folders are forgotten."""
-    if sys.path[0] == folder or (folder in sys.path and folder not in _entered):
+    """Puts a folder on sys.path; modules of the same names beside files of other folders are forgotten.
+
+    It goes behind the standard library, much of which xrun imports later, and before everything that is installed.
+    """
+    others = [p for p in sys.path if p != folder]
+    place = next((i for i, p in enumerate(others) if p in _entered or p.endswith("-packages")), len(others))
+    if sys.path[place : place + 1] == [folder] or (folder in sys.path and folder not in _entered):
         return
     _entered.add(folder)
-    sys.path[:] = [folder, *(p for p in sys.path if p != folder)]
+    sys.path[:] = [*others[:place], folder, *others[place:]]
     importlib.invalidate_caches()
     for name in {file.partition(".")[0] for file in os.listdir(folder)} & sys.modules.keys():
         if _folder_of(sys.modules[name]) in _entered - {folder}:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xrun.components import command_line
 from xrun.errors import InvalidComponent, InvalidValue, UnknownName, UsageError
 from xrun.specs.app import AppDef
-from xrun.specs.values import is_scalar, unsupported_reason
+from xrun.specs.values import describe_type, fits, unsupported_reason
 
 if TYPE_CHECKING:
     from xrun.components.finder import Component
@@ -116,7 +116,12 @@ def bind(component: Component, args: Sequence[str] | Mapping[str, Any]) -> AppDe
         raise InvalidValue(f"{component.name} needs {' and '.join(map(command_line.spelling, missing))}")
     rest = values.pop(signature.variadic.name, ()) if signature.variadic else ()
     leading = [values.pop(p.name, p.default) for p in signature.by_position]
-    app = component.fn(*leading, *rest, **values)
+    try:
+        app = component.fn(*leading, *rest, **values)
+    except SystemExit as error:  # as argparse inside a component does
+        raise InvalidComponent(
+            f"{component.name} called exit({error.code!r}) instead of returning an AppDef"
+        ) from error
     if not isinstance(app, AppDef):
         kind = type(app)
         raise InvalidComponent(f"{component.name} returned a {kind.__module__}.{kind.__qualname__}, not an xrun AppDef")
@@ -135,8 +140,8 @@ def _value(component: Component, signature: _Signature, name: str, value: Any) -
     # not isinstance: a member of an Enum of texts is a value already
     if type(value) is str:
         return value if hint is str else command_line.decode_value(name, value, hint)
-    if is_scalar(hint) and not isinstance(value, hint) and not (hint is float and isinstance(value, int)):
-        raise InvalidValue(f"option {name}: {value!r} is a {type(value).__name__}, not a {hint.__name__}")
+    if not fits(value, hint):
+        raise InvalidValue(f"option {name}: {value!r:.80} is a {type(value).__name__}, not {describe_type(hint)}")
     return value
 
 

@@ -65,5 +65,7 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
             return None  # somebody else's file
         raise InvalidValue(f"{path}: {error}") from error
     for key in keys:
-        table = table.get(key, {})
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise InvalidValue(f"{path}: [{'.'.join(keys)}] must be a table")
     return table or None

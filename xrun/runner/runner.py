@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xrun import schedulers
-from xrun.errors import InvalidValue, UnknownName, WaitTimeout
+from xrun.errors import BackendError, InvalidValue, UnknownName, WaitTimeout
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION, AppHandle, parse_app_handle
@@ -356,8 +356,11 @@ def _configured_resources() -> Mapping[str, Resource]:
 def _owners(option: str) -> list[str]:
     """The schedulers that have an option."""
     owners = []
-    for name, factory in schedulers.get_scheduler_factories().items():
-        scheduler = factory(DEFAULT_SESSION)
+    for name in schedulers.get_scheduler_factories():
+        try:
+            scheduler = schedulers.create_scheduler(name, DEFAULT_SESSION)
+        except BackendError:
+            continue  # a plugin that fails has no say
         if scheduler.run_opts().get(option):
             owners.append(name)
         scheduler.close()

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from xrun import plugins
-from xrun.errors import UnknownName
+from xrun.errors import BackendError, UnknownName, XrunError
 
 if TYPE_CHECKING:
     from xrun.schedulers.api import Scheduler, SchedulerFactory
@@ -40,13 +40,21 @@ def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None =
 
     Raises:
         UnknownName: there is none of that name, or its plugin can't be loaded.
+        BackendError: a plugin's factory fails.
     """
     name = ALIASES.get(name, name)
     factory = _load(name)
     if factory is None:
         hint = plugins.broken_hint(plugins.SCHEDULERS, name)
         raise UnknownName("scheduler", name, scheduler_names(), hint)
-    return factory(session, **(params or {}))
+    if name in BUILTIN:
+        return factory(session, **(params or {}))
+    try:
+        return factory(session, **(params or {}))
+    except XrunError:
+        raise
+    except Exception as error:
+        raise BackendError(f"scheduler {name} can't be made: {type(error).__name__}: {error}") from error
 
 
 def scheduler_names() -> list[str]:

@@ -78,14 +78,3 @@ def resource(
     return Resource(
         cpu=2 if cpu is None else cpu, gpu=0 if gpu is None else gpu, memMB=1024 if memMB is None else memMB
     )
-
-
-def merge(sources: Mapping[str, Any]) -> Resource:
-    """A Resource from a plain mapping, as a table of a configuration file gives it.
-
-    Raises:
-        InvalidValue: an unknown key or a value of the wrong type.
-    """
-    from xrun.specs.serialize import from_plain
-
-    return from_plain(Resource, sources, "resource")

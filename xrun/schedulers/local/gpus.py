@@ -46,6 +46,7 @@ class GpuLocks:
         self._folder = os.path.join(state.root(), "gpus")
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         self._devices = devices
+        self._busy: list[str] = []
         self._taken: list[int] = []
         self._waiters: set[int] = set()
 
@@ -55,6 +56,7 @@ class GpuLocks:
         Returns:
             Their ids, or None if fewer are free.
         """
+        self._busy = []
         gate = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(gate, fcntl.LOCK_EX)
         taken: dict[str, int] = {}
@@ -64,6 +66,7 @@ class GpuLocks:
                 taken[name] = fd
             elif fd >= 0:
                 os.close(fd)
+                self._busy.append(name)
         if len(taken) == count:
             self._taken = list(taken.values())
             for fd in self._taken:
@@ -75,22 +78,18 @@ class GpuLocks:
         return list(taken) if len(taken) == count else None
 
     def wait_for_change(self) -> None:
-        """Starts a child for every device; one that ends says that its device became free.
+        """Starts a child for every device that `take` found busy; one that ends says that its device became free.
 
         A lock can't be waited for beside other events, and no signal tells of one that is let go.
         """
-        for name in self._devices:
+        for name in self._busy:
             pid = os.fork()
             if pid == 0:
                 processes.die_with_parent()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 try:
                     os.closerange(3, 1 << 16)  # the supervisor's lock and socket must end with it
-                    fd = self._open(name)
-                    if not _try_lock(fd):
-                        fcntl.flock(fd, fcntl.LOCK_EX)
-                        os._exit(0)
-                    signal.pause()  # it is free now and wasn't enough: only another one helps
+                    fcntl.flock(self._open(name), fcntl.LOCK_EX)
                 finally:
                     os._exit(0)
             self._waiters.add(pid)

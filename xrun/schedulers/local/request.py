@@ -16,6 +16,9 @@ from xrun.specs.options import CommonOptions, option
 from xrun.specs.problems import Problem
 from xrun.specs.role import Role
 
+MAX_REPLICAS = 10_000
+"""Processes that one app may ask of this machine; more is a typing error that would take it down."""
+
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST}
 
 
@@ -53,8 +56,12 @@ def build(app: AppDef, options: LocalOptions, app_id: str, handle: str) -> Local
     """The request for an app.
 
     Raises:
-        Unsupported: a workspace that is more than one folder.
+        Unsupported: a workspace that is more than one folder, or more replicas than one machine takes.
     """
+    count = sum(role.num_replicas for role in app.roles)
+    if count > MAX_REPLICAS:
+        message = f"{count} replicas on one machine"
+        raise Unsupported([Problem("XR052", "roles", message, f"ask for {MAX_REPLICAS} at most")])
     return LocalRequest(app_id, handle, app, options, _workdir(app.roles))
 
 
