@@ -246,7 +246,7 @@ class Runner:
             if there is None or is_terminal(there.status.state):
                 return there.status if there else None
         waited = time.monotonic() - started
-        raise WaitTimeout(f"{handle} has not ended after {waited:.0f} s; it goes on")
+        raise WaitTimeout(f"{handle} has not ended after {waited:.1f} s; it goes on")
 
     def cancel(self, handle: AppHandle, *, wait: bool = True) -> None:
         """Stops a job; does nothing if it has ended.
