@@ -80,17 +80,8 @@ def sh(
     else:
         # "$@" rather than quoted text: exact even where a macro puts a quote into a word
         program, words = "sh", ["-c", '"$@"', "sh", *args]
-    role = Role(
-        "sh",
-        image,
-        program,
-        words,
-        env=dict(env or {}),
-        num_replicas=num_replicas,
-        max_retries=max_retries,
-        resource=resource(cpu, gpu, memMB, h),
-        mounts=parse_mounts(mounts or []),
-    )
+    role = _role("sh", image, program, words, num_replicas, max_retries, env, mounts)
+    role.resource = resource(cpu, gpu, memMB, h)
     return AppDef("sh", [role])
 
 
@@ -128,18 +119,10 @@ def python(
         max_retries: restarts after a failure.
         mounts: type=bind|volume|device,src=PATH,dst=PATH[,readonly].
     """
-    role = Role(
-        "python",
-        image,
-        "python",
-        [*_program(m, c, script), *args],
-        env=dict(env or {}),
-        num_replicas=num_replicas,
-        max_retries=max_retries,
-        resource=resource(cpu, gpu, memMB, h),
-        mounts=parse_mounts(mounts or []),
-        metadata={SCRIPT: script} if script else {},
-    )
+    role = _role("python", image, "python", [*_program(m, c, script), *args], num_replicas, max_retries, env, mounts)
+    role.resource = resource(cpu, gpu, memMB, h)
+    if script:
+        role.metadata[SCRIPT] = script
     return AppDef(name, [role])
 
 
@@ -173,17 +156,8 @@ def binary(
         max_retries: restarts after a failure.
         mounts: type=bind|volume|device,src=PATH,dst=PATH[,readonly].
     """
-    role = Role(
-        "binary",
-        image,
-        entrypoint,
-        list(args),
-        env=dict(env or {}),
-        num_replicas=num_replicas,
-        max_retries=max_retries,
-        resource=resource(cpu, gpu, memMB, h),
-        mounts=parse_mounts(mounts or []),
-    )
+    role = _role("binary", image, entrypoint, list(args), num_replicas, max_retries, env, mounts)
+    role.resource = resource(cpu, gpu, memMB, h)
     return AppDef(name, [role])
 
 
@@ -201,6 +175,29 @@ def copy(src: str, dst: str, image: str = xrun.IMAGE, mounts: list[str] | None =
     words = ["-m", "xrun.apps.copy", src, dst]
     role = Role("copy", image, "python", words, resource=Resource(1, 0, 1024), mounts=parse_mounts(mounts or []))
     return AppDef("copy", [role])
+
+
+def _role(
+    name: str,
+    image: str,
+    entrypoint: str,
+    words: list[str],
+    num_replicas: int,
+    max_retries: int,
+    env: dict[str, str] | None,
+    mounts: list[str] | None,
+) -> Role:
+    """A role from what the components for any program have in common; the lists are its own."""
+    return Role(
+        name,
+        image,
+        entrypoint,
+        words,
+        env=dict(env or {}),
+        num_replicas=num_replicas,
+        max_retries=max_retries,
+        mounts=parse_mounts(mounts or []),
+    )
 
 
 def _program(m: str | None, c: str | None, script: str | None) -> list[str]:

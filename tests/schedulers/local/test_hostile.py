@@ -69,11 +69,12 @@ def test_retries_of_what_can_not_be_started_leave_room_for_a_cancel(local: Local
     assert status_of(local, app_id).state is AppState.CANCELLED
 
 
-@pytest.mark.parametrize("text", ["exec env -i sleep 4711", "env -i setsid sleep 4711 & wait"])
-def test_replicas_that_change_their_environment_are_ended_too(local: LocalScheduler, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("exec env -i sleep 4711", "4711"), ("env -i setsid sleep 4712 & wait", "4712")]
+)
+def test_replicas_that_change_their_environment_are_ended_too(local: LocalScheduler, text: str, seconds: str) -> None:
     app_id = local.submit(sh(text), {})
-    until(partial(_running, "4711"))
-    pid = _running("4711")
+    pid = until(partial(_running, seconds))
     if "exec" in text:
         os.kill(supervisor_pid(local, app_id), signal.SIGKILL)
         end_of(local, app_id)

@@ -289,7 +289,7 @@ class Supervisor:
     def _end_rest(self, leader: int, key: Key) -> None:
         """A replica lives as long as its first process, as in a container; what it left behind is ended."""
         if processes.children(os.getpid()) - self._pids.keys():
-            self._signal_rest(leader, key)
+            self._signal_leaders({leader: key}, signal.SIGKILL)
 
     def _ended(self, key: Key, code: int, sig: str, reason: str) -> None:
         run = self._running.pop(key)
@@ -312,12 +312,13 @@ class Supervisor:
         return line[:500], detail[:4096]
 
     def _signal(self, keys: Sequence[Key], number: int) -> None:
-        marks = {pid: self._mark(key) for pid, key in self._pids.items()}
-        processes.signal_replicas({pid for pid, key in self._pids.items() if key in keys}, number, marks)
+        leaders = {pid: key for pid, key in self._pids.items() if key in keys}
+        self._signal_leaders(leaders, number)
 
-    def _signal_rest(self, leader: int, key: Key) -> None:
-        marks = {pid: self._mark(other) for pid, other in self._pids.items()} | {leader: self._mark(key)}
-        processes.signal_replicas({leader}, signal.SIGKILL, marks)
+    def _signal_leaders(self, leaders: Mapping[int, Key], number: int) -> None:
+        """A signal to all of some replicas; a leader may have ended, then its rest gets it."""
+        marks = {pid: self._mark(key) for pid, key in {**self._pids, **leaders}.items()}
+        processes.signal_replicas(set(leaders), number, marks)
 
     def _mark(self, key: Key) -> bytes:
         """What no other replica has in its environment."""
