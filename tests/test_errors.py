@@ -28,6 +28,7 @@ EXAMPLES: dict[str, XrunError] = {
     "MalformedHandle": errors.MalformedHandle("no"),
     "InvalidValue": errors.InvalidValue("no"),
     "InvalidComponent": errors.InvalidComponent("no"),
+    "InvalidConfig": errors.InvalidConfig("no"),
     "InvalidJob": errors.InvalidJob(PROBLEMS),
     "Unsupported": errors.Unsupported(PROBLEMS[:1]),
     "RequestConflict": errors.RequestConflict("r1", "local://default/a", ["roles[0].args"]),
@@ -40,21 +41,21 @@ EXAMPLES: dict[str, XrunError] = {
 }
 
 
-def drawn() -> list[tuple[str, str, int]]:
-    """(parent, name, exit code) of each line of the docstring's tree, the root's left out."""
+def drawn() -> list[tuple[str, str, int, str]]:
+    """(parent, name, exit code, code) of each line of the docstring's tree, the root's left out."""
     found, parents = [], ["XrunError"]
     for line in (errors.__doc__ or "").splitlines():
-        m = re.match(r" {4}([│ ]*)[├└]── (\w+) +(\d+)", line)
+        m = re.match(r" {4}([│ ]*)[├└]── (\w+) +(\d+) +(XR\d{3}|--)", line)
         if m:
             depth = len(m[1]) // 4
             parents = [*parents[: depth + 1], m[2]]
-            found.append((parents[depth], m[2], int(m[3])))
+            found.append((parents[depth], m[2], int(m[3]), "" if m[4] == "--" else m[4]))
     return found
 
 
-def classes(root: type[XrunError] = XrunError) -> list[tuple[str, str, int]]:
+def classes(root: type[XrunError] = XrunError) -> list[tuple[str, str, int, str]]:
     ours = [c for c in root.__subclasses__() if c.__module__ == errors.__name__]
-    return [row for c in ours for row in [(root.__name__, c.__name__, c.exit_code), *classes(c)]]
+    return [row for c in ours for row in [(root.__name__, c.__name__, c.exit_code, c.code), *classes(c)]]
 
 
 def test_the_tree_that_is_drawn_is_the_tree_there_is() -> None:
@@ -63,7 +64,7 @@ def test_the_tree_that_is_drawn_is_the_tree_there_is() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_command_line() -> None:
-    codes = {name: code for _, name, code in classes()}
+    codes = {name: code for _, name, code, _ in classes()}
 
     assert {codes[n] for n in ("UsageError", "UnknownName", "MalformedHandle", "InvalidValue", "InvalidComponent")} == {
         2

@@ -2,24 +2,26 @@
 
 ::
 
-    XrunError                     exit code
-    ├── UsageError                2   what was asked for makes no sense as written
-    │   ├── UnknownName           2   no such component, scheduler, option, resource ...
-    │   ├── MalformedHandle       2   not scheduler://session/app_id
-    │   ├── InvalidValue          2   a text that is not of the type asked for
-    │   └── InvalidComponent      2   the function can't be used as a component
-    ├── InvalidJob                3   the job was read and is wrong (all problems at once)
-    │   ├── Unsupported           3   right, but not on this scheduler
-    │   └── RequestConflict       3   this request id was used for another job
-    ├── BackendError              4   the system refused
-    ├── JobNotFound               5
-    ├── WaitTimeout               6   also a TimeoutError
-    ├── JobFailed                 1   raised by AppStatus.raise_for_status()
-    │   └── JobCancelled          7
-    └── BackendUnavailable        8   can't be reached; trying again may help
+    XrunError                  exit code
+    ├── UsageError             2  XR070  what was asked for makes no sense as written
+    │   ├── UnknownName        2  XR071  no such component, scheduler, option, resource ...
+    │   ├── MalformedHandle    2  XR072  not scheduler://session/app_id
+    │   ├── InvalidValue       2  XR073  a text that is not of the type asked for
+    │   ├── InvalidComponent   2  XR074  the function can't be used as a component
+    │   └── InvalidConfig      2  XR060  a configuration file is wrong; names the file and the line
+    ├── InvalidJob             3  --     the job was read and is wrong (all problems at once, each with its own code)
+    │   ├── Unsupported        3  --     right, but not on this scheduler
+    │   └── RequestConflict    3  XR080  this request id was used for another job
+    ├── BackendError           4  XR090  the system refused
+    ├── JobNotFound            5  XR081
+    ├── WaitTimeout            6  XR082  also a TimeoutError
+    ├── JobFailed              1  XR083  raised by AppStatus.raise_for_status()
+    │   └── JobCancelled       7  XR084
+    └── BackendUnavailable     8  XR091  can't be reached; trying again may help
 
 The command line prints an XrunError as one line and exits with its class's ``exit_code``. Anything else is a bug: it
-keeps its traceback and exits 70.
+keeps its traceback and exits 70. The codes are stable; ``xrun explain CODE`` says more. Where a class of errors has
+several causes, the place that raises one gives it a code of its own.
 """
 
 from __future__ import annotations
@@ -33,9 +35,15 @@ if TYPE_CHECKING:
 
 
 class XrunError(Exception):
-    """Root of the tree above."""
+    """Root of the tree above.
+
+    Attributes:
+        exit_code: what the command line exits with.
+        code: what `xrun explain` knows the cause by; empty where each of several problems has its own.
+    """
 
     exit_code: ClassVar[int] = 1
+    code: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pickle would call __init__ with the message alone; an error must survive the way out of a worker process
@@ -48,6 +56,7 @@ class UsageError(XrunError):
     """What was asked for makes no sense as written."""
 
     exit_code = 2
+    code = "XR070"
 
 
 class UnknownName(UsageError):
@@ -60,6 +69,8 @@ class UnknownName(UsageError):
         hint: what to do instead, if the caller knows better than a list of names.
     """
 
+    code = "XR071"
+
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         super().__init__(f"unknown {kind} {name!r}{suggestion(name, self.known)}{'; ' + hint if hint else ''}")
@@ -68,13 +79,25 @@ class UnknownName(UsageError):
 class MalformedHandle(UsageError):
     """A text that is not ``scheduler://session/app_id[/role[/replica,...]]``."""
 
+    code = "XR072"
+
 
 class InvalidValue(UsageError):
     """A text that can't be read as the type asked for."""
 
+    code = "XR073"
+
 
 class InvalidComponent(UsageError):
     """A function that can't be used as a component; the message lists every reason."""
+
+    code = "XR074"
+
+
+class InvalidConfig(UsageError):
+    """A configuration file that is not TOML, or an entry in it that is wrong; the message begins with file and line."""
+
+    code = "XR060"
 
 
 class InvalidJob(XrunError):
@@ -100,6 +123,8 @@ class Unsupported(InvalidJob):
 class RequestConflict(InvalidJob):
     """A request id that already stands for another job."""
 
+    code = "XR080"
+
     def __init__(self, request_id: str, handle: str, fields: Sequence[str]) -> None:
         self.request_id, self.handle, self.fields = request_id, handle, list(fields)
         self.problems = []
@@ -111,15 +136,27 @@ class RequestConflict(InvalidJob):
 
 
 class BackendError(XrunError):
-    """The system behind a scheduler refused."""
+    """The system behind a scheduler refused.
+
+    Args:
+        message: what was tried, why it was refused, what to do.
+        code: the cause's own code (default: XR090).
+    """
 
     exit_code = 4
+    code = "XR090"
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
 
 
 class JobNotFound(XrunError):
     """No such job."""
 
     exit_code = 5
+    code = "XR081"
 
     def __init__(self, handle: str, hint: str = "") -> None:
         self.handle = handle
@@ -130,6 +167,7 @@ class WaitTimeout(XrunError, TimeoutError):
     """A wait that ran out; the job goes on."""
 
     exit_code = 6
+    code = "XR082"
 
 
 class JobFailed(XrunError):
@@ -138,6 +176,8 @@ class JobFailed(XrunError):
     Args:
         status: how it ended.
     """
+
+    code = "XR083"
 
     def __init__(self, status: AppStatus) -> None:
         self.status = status
@@ -148,12 +188,14 @@ class JobCancelled(JobFailed):
     """The job was cancelled."""
 
     exit_code = 7
+    code = "XR084"
 
 
 class BackendUnavailable(XrunError):
     """The system behind a scheduler can't be reached."""
 
     exit_code = 8
+    code = "XR091"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,6 @@ from xrun.cli import output
 from xrun.cli.job import own_runner
 from xrun.schedulers.api import ListFilter
 from xrun.schedulers.user import user_name
-from xrun.specs.handle import DEFAULT_SESSION, make_app_handle
 from xrun.specs.states import AppState
 
 
@@ -42,22 +41,22 @@ def list_jobs(scheduler: str, all_: bool, name: str | None, states: tuple[str, .
     with own_runner() as runner:
         found = runner.list(scheduler, wanted)
     name_of = schedulers.ALIASES.get(scheduler, scheduler)
-    handles = {row.app_id: make_app_handle(name_of, DEFAULT_SESSION, row.app_id) for row in found}
     if json_:
         apps = [
             {
-                "handle": handles[r.app_id],
+                "handle": r.handle,
                 "name": r.name,
                 "state": r.state.name,
                 "user": r.user,
                 "submitted": r.submitted,
+                "ended": r.ended,
             }
             for r in found
         ]
         output.answer_json({"version": 1, "apps": apps})
         return 0
     now = time.time()
-    rows = [[handles[r.app_id], r.state.name, output.ago(r.submitted, now), r.name, r.user] for r in found]
+    rows = [[r.handle, r.state.name, output.ago(r.submitted, now), r.name, r.user] for r in found]
     output.table(["HANDLE", "STATE", "AGE", "NAME", "USER"], rows)
     if not rows:
         output.notice(f"no jobs on {name_of}")

@@ -14,17 +14,27 @@ import click
 VERBS = {
     "run": ("xrun.cli.run:run", "Run a component; the word may be left out."),
     "render": ("xrun.cli.run:render", "Print what would be submitted; nothing is sent."),
+    "check": ("xrun.cli.check:check", "Say what is wrong with a job; nothing is sent."),
     "status": ("xrun.cli.status:status", "Show where a job is."),
     "wait": ("xrun.cli.wait:wait", "Wait for the end of a job."),
     "log": ("xrun.cli.log:log", "Print what a job wrote."),
     "list": ("xrun.cli.list:list_jobs", "List jobs."),
+    "describe": ("xrun.cli.describe:describe", "Show a job as it was submitted."),
+    "rerun": ("xrun.cli.rerun:rerun", "Submit a job again, and say what differs today."),
     "cancel": ("xrun.cli.cancel:cancel", "Stop a job."),
     "delete": ("xrun.cli.delete:delete", "Remove all that is left of a job."),
     "builtins": ("xrun.cli.builtins:builtins", "List components, or show one."),
+    "runopts": ("xrun.cli.runopts:runopts", "List the options of a scheduler."),
+    "configure": ("xrun.cli.configure:configure", "Write a configuration file."),
+    "doctor": ("xrun.cli.doctor:doctor", "Say what works here and what is missing."),
+    "explain": ("xrun.cli.explain:explain", "Explain an error by its code."),
+    "completion": ("xrun.cli.completion:completion", "Print what makes a shell complete xrun's words."),
 }
 """verb -> (``module:command``, help); showing them imports none of them."""
 
 EXIT_BUG, EXIT_SIGINT = 70, 130
+USAGE = "XR070"
+"""The code of what click refuses; `xrun explain` knows it."""
 
 
 class _Verbs(click.Group):
@@ -100,12 +110,12 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
     except click.ClickException as error:
-        return _say(error.format_message(), error.exit_code)
+        return _say(f"[{USAGE}] {error.format_message()}", error.exit_code)
     except Exception as error:  # noqa: BLE001 - the one boundary; what isn't expected is shown whole
         from xrun.errors import XrunError
 
         if isinstance(error, XrunError):
-            return _say(str(error), error.exit_code)
+            return _say(f"[{error.code}] {error}" if error.code else str(error), error.exit_code)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and not error.filename:
             return _say(f"can't write the output: {error.strerror}", 1)
         import traceback

@@ -54,7 +54,7 @@ def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None =
     except XrunError:
         raise
     except Exception as error:
-        raise BackendError(f"scheduler {name} can't be made: {type(error).__name__}: {error}") from error
+        raise BackendError(f"scheduler {name} can't be made: {type(error).__name__}: {error}", code="XR092") from error
 
 
 def scheduler_names() -> list[str]:

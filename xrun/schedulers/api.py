@@ -11,10 +11,11 @@ import abc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from xrun.errors import BackendError, InvalidJob, JobNotFound, RequestConflict, UnknownName, Unsupported, UsageError
 from xrun.schedulers.capabilities import Capabilities, check_capabilities
+from xrun.schedulers.descriptions import AppDescription, ListedApp, ListFilter, Probe
 from xrun.schedulers.logs import LogChunk, LogQuery, Stream, text_lines
 from xrun.specs.app import AppDef, clone
 from xrun.specs.dryrun import AppDryRunInfo
@@ -22,8 +23,7 @@ from xrun.specs.handle import DEFAULT_SESSION, make_app_handle
 from xrun.specs.identity import make_app_id, new_request_id, spec_hash
 from xrun.specs.options import CommonOptions, runopts
 from xrun.specs.problems import Problem, Severity
-from xrun.specs.states import AppState, is_terminal
-from xrun.specs.status import AppStatus
+from xrun.specs.states import is_terminal
 from xrun.specs.validation import validate
 
 __all__ = [
@@ -38,79 +38,6 @@ __all__ = [
 R = TypeVar("R")
 
 _REDRAWS = 5  # tries at a random id before a collision is taken for a fault
-
-
-class AppDescription(NamedTuple):
-    """An app as the system knows it.
-
-    Attributes:
-        app_id: its id.
-        status: where it is.
-        app: the job as it was submitted, or None if the system does not keep it.
-        request_id: what its id was made from; empty if not kept.
-        spec_hash: hash of job and options; empty if not kept.
-        user: who submitted it.
-        submitted: Unix time.
-    """
-
-    app_id: str
-    status: AppStatus
-    app: AppDef | None = None
-    request_id: str = ""
-    spec_hash: str = ""
-    user: str = ""
-    submitted: float = 0.0
-
-
-class ListedApp(NamedTuple):
-    """One row of a list.
-
-    Attributes:
-        app_id: its id.
-        name: the app's name.
-        state: where it is.
-        user: who submitted it.
-        submitted: Unix time.
-    """
-
-    app_id: str
-    name: str
-    state: AppState
-    user: str = ""
-    submitted: float = 0.0
-
-
-class ListFilter(NamedTuple):
-    """Which apps to list.
-
-    Attributes:
-        user: only this user's (None for everybody's).
-        name: only apps of this name.
-        states: only apps in one of these states (empty for all).
-        since: only apps submitted at or after this Unix time.
-    """
-
-    user: str | None = None
-    name: str | None = None
-    states: frozenset[AppState] = frozenset()
-    since: float | None = None
-
-    def takes(self, row: ListedApp) -> bool:
-        """Whether a row is asked for."""
-        return (
-            self.user in (None, row.user)
-            and self.name in (None, row.name)
-            and (not self.states or row.state in self.states)
-            and (self.since is None or row.submitted >= self.since)
-        )
-
-
-class Probe(NamedTuple):
-    """One thing that ``xrun doctor`` looked at: what, whether it is all right, and what was found or is to be done."""
-
-    subject: str
-    ok: bool
-    detail: str
 
 
 # Scheduler has a method named list, so inside it these types go by other names
@@ -292,11 +219,12 @@ class Scheduler(abc.ABC, Generic[R]):
                 raise RequestConflict(info.request_id, self.handle_of(info.app_id), fields)
             if info.chosen_request_id:
                 raise BackendError(
-                    f"{self.handle_of(info.app_id)} exists and belongs to another request; choose another request id"
+                    f"{self.handle_of(info.app_id)} exists and belongs to another request; choose another request id",
+                    code="XR093",
                 )
             fresh = self._info(info.app, info.options, new_request_id(), False, info.notices)
             info.request, info.app_id, info.request_id = fresh.request, fresh.app_id, fresh.request_id
-        raise BackendError(f"no free app id found for {info.app.name!r} in {_REDRAWS} tries")
+        raise BackendError(f"no free app id found for {info.app.name!r} in {_REDRAWS} tries", code="XR094")
 
     def describe(self, app_id: str) -> AppDescription | None:
         """What is known of one app; None if there is none."""
@@ -335,9 +263,10 @@ class Scheduler(abc.ABC, Generic[R]):
             raise JobNotFound(self.handle_of(app_id))
 
     def list(self, wanted: ListFilter | None = None) -> _Rows:
-        """Apps that xrun submitted here, the newest first."""
+        """Apps that xrun submitted here, the newest first, each with its handle."""
         wanted = wanted or ListFilter()
         rows = [row for row in self.list_ours(wanted) if wanted.takes(row)]
+        rows = [row if row.handle else row._replace(handle=self.handle_of(row.app_id)) for row in rows]
         return sorted(rows, key=lambda row: (-row.submitted, row.app_id))
 
     def logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:

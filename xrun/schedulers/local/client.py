@@ -48,7 +48,7 @@ class LocalClient:
             answer = self._current_forker().fork(launch) or self._current_forker(anew=True).fork(launch)
         if answer in (CREATED, EXISTS):
             return answer == CREATED
-        raise BackendError(answer or "the local forker ended twice in a row")
+        raise BackendError(answer or "the local forker ended twice in a row", code="XR100")
 
     def close(self) -> None:
         """Ends the forker, if there is one."""

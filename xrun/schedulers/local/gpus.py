@@ -138,5 +138,7 @@ def _ask_nvidia_smi() -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, subprocess.SubprocessError) as error:
-        raise BackendError(f"nvidia-smi can't count the GPUs ({error}); say how many with -cfg gpus=N") from error
+        raise BackendError(
+            f"nvidia-smi can't count the GPUs ({error}); say how many with -cfg gpus=N", code="XR101"
+        ) from error
     return done.stdout.split()

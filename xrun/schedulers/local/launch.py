@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from xrun.schedulers.home import HOME_VARIABLE
 from xrun.schedulers.local import state
 from xrun.schedulers.local.supervisor import Plan, Supervisor
 
@@ -84,7 +85,7 @@ def supervise(launch: Launch, wakeup: int, answer: Callable[[str], None]) -> Non
         wakeup: what `detach` returned.
         answer: told CREATED, EXISTS or why it could not be done, as soon as that is known.
     """
-    os.environ[state.HOME_VARIABLE] = launch.plan.home
+    os.environ[HOME_VARIABLE] = launch.plan.home
     try:
         made = _make_folder(launch)
     except OSError as error:

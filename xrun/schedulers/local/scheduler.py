@@ -13,6 +13,7 @@ from xrun.errors import BackendError, InvalidJob
 from xrun.schedulers import replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
+from xrun.schedulers.home import HOME_VARIABLE, home
 from xrun.schedulers.local import client, gpus, request, state, states
 from xrun.schedulers.local.journal import JournalReader, log_files
 from xrun.schedulers.local.launch import Launch
@@ -95,7 +96,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
             app_id=asked.app_id,
             handle=asked.handle,
             app=asked.app,
-            home=state.home(),
+            home=home(),
             folder=state.folder_of(asked.app_id),
             env=replica.inherited_env(env, os.path.dirname(sys.executable)) if asked.options.inherit_env else {},
             secrets=[secrets.resolve(role.secrets, os.environb) for role in asked.app.roles],
@@ -122,7 +123,9 @@ class LocalScheduler(Scheduler[LocalRequest]):
                 continue  # another user's, perhaps; it must not keep us from ours
             if there is not None:
                 name = there.app.name if there.app else app_id
-                yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
+                yield ListedApp(
+                    app_id, name, there.status.state, there.user, there.submitted, there.status.ended, there.handle
+                )
 
     def cancel_existing(self, app_id: str) -> None:
         """Tells the supervisor; one that is gone has nothing to tell.
@@ -175,11 +178,11 @@ class LocalScheduler(Scheduler[LocalRequest]):
 
     def probe(self) -> list[Probe]:
         """The home is writable; GPUs found."""
-        folder = state.home()
+        folder = home()
         devices = gpus.visible_devices(-1, os.environb)
         writable = os.access(folder if os.path.isdir(folder) else os.path.dirname(folder), os.W_OK)
         return [
-            Probe("home", writable, folder if writable else f"{folder} is not writable; set {state.HOME_VARIABLE}"),
+            Probe("home", writable, folder if writable else f"{folder} is not writable; set {HOME_VARIABLE}"),
             Probe("gpus", True, f"{len(devices)} found"),
         ]
 
@@ -218,7 +221,8 @@ class LocalScheduler(Scheduler[LocalRequest]):
         if len(devices) < asked.gpus:
             raise BackendError(
                 f"the job asks for {asked.gpus} GPUs and this machine has {len(devices)}; ask for fewer, "
-                "or say how many there are with -cfg gpus=N"
+                "or say how many there are with -cfg gpus=N",
+                code="XR103",
             )
         return devices
 
@@ -226,7 +230,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
         record = state.read(app_id)
         where = states.where_it_runs(record) if record and not record.ended else ""
         if where:
-            raise BackendError(f"{self.handle_of(app_id)} {where}; ask there")
+            raise BackendError(f"{self.handle_of(app_id)} {where}; ask there", code="XR104")
 
 
 def _head(info: AppDryRunInfo[LocalRequest]) -> dict[str, Any]:
@@ -248,7 +252,7 @@ def _current_folder() -> str:
     try:
         return os.getcwd()
     except OSError as error:
-        raise BackendError("the current folder is gone; change to another one") from error
+        raise BackendError("the current folder is gone; change to another one", code="XR105") from error
 
 
 def _check_files(app: AppDef, workdir: str) -> None:

@@ -22,9 +22,9 @@ from functools import cache
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
+from xrun.schedulers.home import HOME_VARIABLE, home
 
 RECORD, JOURNAL = "record", "journal"
-HOME_VARIABLE = "XRUN_HOME"
 
 _RESERVE_MIN, _RESERVE_REPLICA, _RESERVE_MAX = 8192, 2048, 4 << 20
 _REMEDIES = {
@@ -35,16 +35,6 @@ _REMEDIES = {
     errno.ENOTDIR: f"set {HOME_VARIABLE} to a folder",
     errno.EEXIST: f"set {HOME_VARIABLE} to a folder",
 }
-
-
-def home() -> str:
-    """The folder of all xrun state: ``$XRUN_HOME``, else the user's state folder (XDG)."""
-    given = os.environ.get(HOME_VARIABLE)
-    if given:
-        return os.path.abspath(given)
-    from platformdirs import user_state_path
-
-    return str(user_state_path("xrun"))
 
 
 def root() -> str:
@@ -72,7 +62,7 @@ def live_folder() -> str:
 
 def state_error(error: OSError, doing: str) -> BackendError:
     """What to raise when the state can't be read or written."""
-    return BackendError(describe_os_error(error, doing, _REMEDIES))
+    return BackendError(describe_os_error(error, doing, _REMEDIES), code="XR102")
 
 
 @cache

@@ -65,6 +65,8 @@ def _description(record: state.AppRecord, elsewhere: str) -> AppDescription:
         spec_hash=head.get("spec_hash", ""),
         user=head.get("user", ""),
         submitted=head.get("submitted", 0.0),
+        handle=head.get("handle", ""),
+        options=head.get("options", {}),
     )
 
 

@@ -89,7 +89,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             try:
                 app = App(info.request, around, self._changed)
             except OSError as error:
-                raise BackendError(describe_os_error(error, "make what the job needs")) from error
+                raise BackendError(describe_os_error(error, "make what the job needs"), code="XR106") from error
             self._apps[info.app_id] = app, info
         app.start()
         return True
@@ -106,7 +106,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             app_ids = list(self._apps)
         for app_id, there in self.describe_many(app_ids).items():
             name = there.app.name if there.app else app_id
-            yield ListedApp(app_id, name, there.status.state, there.user, there.submitted)
+            yield ListedApp(app_id, name, there.status.state, there.user, there.submitted, there.status.ended)
 
     def cancel_existing(self, app_id: str) -> None:
         """Tells the thread."""
@@ -161,6 +161,7 @@ def _description(app: App, info: AppDryRunInfo[MemoryRequest]) -> AppDescription
         spec_hash=info.spec_hash,
         user=user_name(),
         submitted=status.submitted,
+        options=vars(info.options),
     )
 
 

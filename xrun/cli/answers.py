@@ -1,0 +1,152 @@
+"""What ``--json`` answers, a class a shape; ``xrun/schemas`` holds them as JSON Schema, and tests hold verbs to it.
+
+Every answer is one object with ``version``. It grows by new keys; a key that changes its meaning raises the version.
+Times are Unix seconds, 0 for none.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+StateName = Literal["UNSUBMITTED", "SUBMITTED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "UNKNOWN"]
+
+
+class ReplicaAnswer(TypedDict):
+    """One replica.
+
+    Attributes:
+        id: its number in the role, from 0.
+        state: where it is.
+        role: its role's name.
+        hostname: where it runs; empty if not known.
+        structured_error_msg: what it wrote to XRUN_ERROR_FILE, or <NONE>.
+        attempt: 0 for the first start.
+        exit_code: of its last attempt; null while it runs or if a signal ended it.
+        signal: name of the signal that ended it, as in SIGKILL; else empty.
+        error: its last error in one line.
+        native_id: the system's own name for it.
+        started: time of the last start.
+        ended: time of the last end.
+    """
+
+    id: int
+    state: StateName
+    role: str
+    hostname: str
+    structured_error_msg: str
+    attempt: int
+    exit_code: int | None
+    signal: str
+    error: str
+    native_id: str
+    started: float
+    ended: float
+
+
+class RoleAnswer(TypedDict):
+    """The replicas of one role.
+
+    Attributes:
+        role: its name.
+        replicas: by number.
+    """
+
+    role: str
+    replicas: list[ReplicaAnswer]
+
+
+class StatusAnswer(TypedDict):
+    """Answer of ``status``, ``wait`` and of an attached ``run``.
+
+    Attributes:
+        version: of this shape.
+        handle: the job.
+        state: where it is.
+        num_restarts: restarts so far, over all roles.
+        msg: why it is where it is, in one line.
+        structured_error_msg: the error file of the replica that failed the job, or <NONE>.
+        ui_url: a page about it, if the system has one.
+        native_id: the system's own number; empty if it has none.
+        submitted: when it was submitted.
+        ended: when it ended.
+        roles: its roles.
+    """
+
+    version: Literal[1]
+    handle: str
+    state: StateName
+    num_restarts: int
+    msg: str
+    structured_error_msg: str
+    ui_url: str | None
+    native_id: str
+    submitted: float
+    ended: float
+    roles: list[RoleAnswer]
+
+
+class SubmittedAnswer(TypedDict):
+    """Answer of a ``run`` that doesn't stay.
+
+    Attributes:
+        version: of this shape.
+        handle: the job.
+    """
+
+    version: Literal[1]
+    handle: str
+
+
+class DryRunAnswer(TypedDict):
+    """Answer of ``run --dryrun``.
+
+    Attributes:
+        version: of this shape.
+        app_id: the id that the job would have.
+        request: the text of the request.
+    """
+
+    version: Literal[1]
+    app_id: str
+    request: str
+
+
+class ListedAnswer(TypedDict):
+    """One job of a list.
+
+    Attributes:
+        handle: the job.
+        name: the app's name.
+        state: where it is.
+        user: who submitted it.
+        submitted: when it was submitted.
+        ended: when it ended.
+    """
+
+    handle: str
+    name: str
+    state: StateName
+    user: str
+    submitted: float
+    ended: float
+
+
+class ListAnswer(TypedDict):
+    """Answer of ``list``, the newest job first.
+
+    Attributes:
+        version: of this shape.
+        apps: the jobs.
+    """
+
+    version: Literal[1]
+    apps: list[ListedAnswer]
+
+
+ANSWERS: dict[str, type] = {
+    "dryrun": DryRunAnswer,
+    "list": ListAnswer,
+    "status": StatusAnswer,
+    "submitted": SubmittedAnswer,
+}
+"""name of the schema file -> shape."""
