@@ -95,9 +95,19 @@ class InvalidComponent(UsageError):
 
 
 class InvalidConfig(UsageError):
-    """A configuration file that is not TOML, or an entry in it that is wrong; the message begins with file and line."""
+    """A configuration file that is not TOML, or an entry in it that is wrong.
+
+    Args:
+        message: begins with file and line.
+        code: the cause's own code (default: XR060).
+    """
 
     code = "XR060"
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
 
 
 class InvalidJob(XrunError):

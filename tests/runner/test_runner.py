@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from xrun.errors import InvalidJob, InvalidValue, JobFailed, JobNotFound, MalformedHandle, UnknownName, WaitTimeout
+from xrun.errors import (
+    InvalidConfig,
+    InvalidJob,
+    InvalidValue,
+    JobFailed,
+    JobNotFound,
+    MalformedHandle,
+    UnknownName,
+    WaitTimeout,
+)
 from xrun.runner import Runner, get_runner
 from xrun.schedulers.api import ListFilter, Stream
 from xrun.specs import AppDef, AppState, Role
@@ -141,5 +150,5 @@ def test_named_resources_of_the_configuration(runner: Runner, tmp_path: Path, mo
     app = runner.build_component("utils.sh", {"args": ["true"], "h": "my.box"})
     assert (app.roles[0].resource.cpu, app.roles[0].resource.gpu, app.roles[0].resource.memMB) == (3, 1, 2048)
     (below / "xrun.toml").write_text('[named_resources."my.box"]\ncpus = 3\n')
-    with pytest.raises(InvalidValue, match=r"xrun\.toml: named_resources\.my\.box has an unknown field 'cpus'"):
+    with pytest.raises(InvalidConfig, match=r"xrun\.toml:2: named_resources\.my\.box has no field 'cpus'"):
         runner.build_component("utils.sh", {"args": ["true"], "h": "my.box"})

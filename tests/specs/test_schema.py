@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, Optional, Required, TypedDict
 
 import jsonschema
 import pytest
@@ -27,6 +27,13 @@ class Answer(TypedDict):
     note: NotRequired[str | None]
 
 
+class Partial(TypedDict, total=False):
+    """Part of an answer."""
+
+    a: int
+    b: Required[int]
+
+
 @pytest.mark.parametrize(
     ("hint", "good", "bad"),
     [
@@ -44,6 +51,7 @@ class Answer(TypedDict):
         (tuple[int, str], [[1, "a"]], [[1], [1, "a", 2]]),
         (dict[str, int], [{}, {"a": 1}], [{"a": "b"}, []]),
         (Annotated[str, "-n"], ["a"], [1]),
+        (Partial, [{"b": 1}, {"a": 1, "b": 1}], [{"a": 1}, {"b": 1, "c": 1}]),
         (Answer, [{"version": 1}, {"version": 1, "note": None}], [{}, {"version": 2}, {"version": 1, "more": 1}]),
     ],
 )

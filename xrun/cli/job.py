@@ -19,9 +19,18 @@ EXIT_OF_STATE = {AppState.SUCCEEDED: 0, AppState.CANCELLED: 7}
 
 
 @contextmanager
-def own_runner() -> Iterator[Runner]:
-    """A Runner for one command: this process is ours and has no threads."""
-    with get_runner(own_process=True) as runner:
+def own_runner(profile: str | None = None) -> Iterator[Runner]:
+    """A Runner for one command: this process is ours and has no threads.
+
+    Args:
+        profile: that of new jobs (default: as configured).
+
+    Raises:
+        InvalidConfig: there is no such profile.
+    """
+    with get_runner(profile, own_process=True) as runner:
+        if profile is not None:
+            runner.defaults.config.require_profile(profile)
         yield runner
 
 

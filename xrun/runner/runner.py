@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xrun import schedulers
-from xrun.errors import BackendError, InvalidValue, UnknownName, WaitTimeout
+from xrun.errors import InvalidValue, WaitTimeout
+from xrun.runner.defaults import Defaults
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
-from xrun.specs.handle import DEFAULT_SESSION, AppHandle, parse_app_handle
+from xrun.specs.handle import AppHandle, parse_app_handle
 from xrun.specs.resources import Resource, add_source
 from xrun.specs.states import is_terminal
 from xrun.specs.status import AppStatus
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Cfg = Mapping[str, Any] | None
 # Runner has a method named list, so inside it these types go by other names
-Texts = list[str]
 Problems = list["Problem"]
 Rows = list["ListedApp"]
 ComponentArgs = Iterable[str] | Mapping[str, Any]
@@ -41,29 +41,32 @@ def get_runner(
     """Makes a Runner.
 
     Args:
-        name: the session that new jobs belong to (default ``default``).
+        name: the session that new jobs belong to, a profile of the configuration (default: as configured).
         component_defaults: component name -> arguments it gets unless the caller gives them.
         scheduler_params: passed to every scheduler's factory, which takes those it knows.
     """
-    return Runner(name or DEFAULT_SESSION, component_defaults, scheduler_params)
+    return Runner(name or None, component_defaults, scheduler_params)
 
 
 class Runner:
     """Submits jobs and answers for them. May be used from several threads; a context manager.
 
     Args:
-        name: the session that new jobs belong to.
+        name: the session that new jobs belong to, a profile of the configuration (default: as configured).
         component_defaults: component name -> arguments it gets unless the caller gives them.
         scheduler_params: passed to every scheduler's factory.
+
+    Attributes:
+        defaults: what is used where the caller says nothing.
     """
 
     def __init__(
         self,
-        name: str = DEFAULT_SESSION,
+        name: str | None = None,
         component_defaults: Mapping[str, Mapping[str, Any]] | None = None,
         scheduler_params: Mapping[str, Any] | None = None,
     ) -> None:
-        self._name = name
+        self.defaults = Defaults(name)
         self._component_defaults = dict(component_defaults or {})
         self._scheduler_params = dict(scheduler_params or {})
         self._lock = threading.Lock()
@@ -89,7 +92,7 @@ class Runner:
         self,
         component: str,
         component_args: ComponentArgs,
-        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        scheduler: str | None = None,
         cfg: Cfg = None,
         workspace: Workspace | str | None = None,
         request_id: str | None = None,
@@ -99,9 +102,9 @@ class Runner:
         Args:
             component: its name, as in ``dist.ddp``, ``file.py:fn`` or ``pkg.module:fn``.
             component_args: words as on the command line, or name -> value.
-            scheduler: where to run.
-            cfg: that scheduler's options.
-            workspace: local code that travels with roles that name none.
+            scheduler: where to run (default: as configured, else ``local``).
+            cfg: that scheduler's options; they win over the configured ones.
+            workspace: local code that travels with roles that name none (default: as configured; "" for none).
             request_id: the same id and the same job give the old handle instead of a second job.
 
         Returns:
@@ -118,7 +121,7 @@ class Runner:
         self,
         component: str,
         component_args: ComponentArgs,
-        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        scheduler: str | None = None,
         cfg: Cfg = None,
         workspace: Workspace | str | None = None,
         request_id: str | None = None,
@@ -139,7 +142,7 @@ class Runner:
 
         add_source(_configured_resources)
         found = finder.find(component)
-        defaults = self._component_defaults.get(component)
+        defaults = {**self.defaults.component_args(found), **self._component_defaults.get(component, {})}
         if defaults:
             given = component_args
             if not isinstance(given, Mapping):
@@ -155,7 +158,7 @@ class Runner:
     def run(
         self,
         app: AppDef,
-        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        scheduler: str | None = None,
         cfg: Cfg = None,
         workspace: Workspace | str | None = None,
         request_id: str | None = None,
@@ -166,7 +169,7 @@ class Runner:
     def dryrun(
         self,
         app: AppDef,
-        scheduler: str = schedulers.DEFAULT_SCHEDULER,
+        scheduler: str | None = None,
         cfg: Cfg = None,
         workspace: Workspace | str | None = None,
         request_id: str | None = None,
@@ -177,30 +180,32 @@ class Runner:
 
         Args:
             app: the job; a copy is taken.
-            scheduler: where it would run.
-            cfg: that scheduler's options.
-            workspace: local code that travels with roles that name none.
+            scheduler: where it would run (default: as configured, else ``local``).
+            cfg: that scheduler's options; they win over the configured ones.
+            workspace: local code that travels with roles that name none (default: as configured; "" for none).
             request_id: what the app id is made from (default: random).
             reproducible: make the app id from the job itself instead.
 
         Raises:
             InvalidJob: the job is wrong; every problem is named.
         """
-        target = self._scheduler(scheduler, self._name)
-        known, notices = self._split_cfg(target, cfg)
+        target = self._target(scheduler)
+        known, notices = self.defaults.cfg(target, cfg)
+        if workspace is None:
+            workspace = self.defaults.workspace
         info = target.submit_dryrun(_with_workspace(app, workspace), known, request_id, reproducible=reproducible)
         info.notices += notices
         return info
 
     def schedule(self, info: AppDryRunInfo[Any]) -> AppHandle:
         """Sends what `dryrun` made, exactly once."""
-        target = self._scheduler(info.scheduler, self._name)
+        target = self._target(info.scheduler)
         return target.handle_of(target.schedule(info))
 
-    def check(self, app: AppDef, scheduler: str = schedulers.DEFAULT_SCHEDULER, cfg: Cfg = None) -> Problems:
+    def check(self, app: AppDef, scheduler: str | None = None, cfg: Cfg = None) -> Problems:
         """Everything wrong with a job on a scheduler; the system is not asked."""
-        target = self._scheduler(scheduler, self._name)
-        return target.check(app, self._split_cfg(target, cfg)[0])
+        target = self._target(scheduler)
+        return target.check(app, self.defaults.cfg(target, cfg)[0])
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -274,9 +279,9 @@ class Runner:
         scheduler, app_id = self._locate(handle)
         scheduler.delete(app_id)
 
-    def list(self, scheduler: str = schedulers.DEFAULT_SCHEDULER, wanted: ListFilter | None = None) -> Rows:
+    def list(self, scheduler: str | None = None, wanted: ListFilter | None = None) -> Rows:
         """Jobs that xrun submitted to a scheduler, the newest first."""
-        return self._scheduler(scheduler, self._name).list(wanted)
+        return self._target(scheduler).list(wanted)
 
     def log_lines(
         self,
@@ -312,13 +317,17 @@ class Runner:
         scheduler, app_id = self._locate(handle)
         return scheduler.logs(app_id, query)
 
-    def attaches(self, scheduler: str) -> bool:
+    def attaches(self, scheduler: str | None = None) -> bool:
         """Whether a scheduler's jobs are for the terminal they were started from, unless asked otherwise."""
-        return self._scheduler(scheduler, self._name).attaches
+        return self._target(scheduler).attaches
 
     def _locate(self, handle: AppHandle) -> tuple[Scheduler[Any], str]:
         name, session, app_id = parse_app_handle(handle)
         return self._scheduler(name, session), app_id
+
+    def _target(self, scheduler: str | None) -> Scheduler[Any]:
+        """Where new jobs go."""
+        return self._scheduler(scheduler or self.defaults.scheduler, self.defaults.session)
 
     def _scheduler(self, name: str, session: str) -> Scheduler[Any]:
         name = schedulers.ALIASES.get(name, name)
@@ -329,42 +338,11 @@ class Runner:
                 self._schedulers[name, session] = found
         return found
 
-    def _split_cfg(self, target: Scheduler[Any], cfg: Cfg) -> tuple[dict[str, Any], Texts]:
-        """The options that are ``target``'s, and a notice for each that is another scheduler's."""
-        if not cfg:
-            return {}, []
-        options = target.run_opts()
-        known = {key: value for key, value in cfg.items() if options.get(key)}
-        others = [key for key in cfg if key not in known]
-        if not others:
-            return known, []
-        owners = {key: _owners(key) for key in others}
-        for key, names in owners.items():
-            if not names:
-                raise UnknownName("option", key, [name for name, _ in options])
-        return known, [
-            f"option {key} is {'/'.join(names)}'s; {target.name} ignores it" for key, names in owners.items()
-        ]
-
 
 def _configured_resources() -> Mapping[str, Resource]:
-    from xrun.runner.config import named_resources
+    from xrun.runner import config
 
-    return named_resources()
-
-
-def _owners(option: str) -> list[str]:
-    """The schedulers that have an option."""
-    owners = []
-    for name in schedulers.get_scheduler_factories():
-        try:
-            scheduler = schedulers.create_scheduler(name, DEFAULT_SESSION)
-        except BackendError:
-            continue  # a plugin that fails has no say
-        if scheduler.run_opts().get(option):
-            owners.append(name)
-        scheduler.close()
-    return owners
+    return config.load().named_resources()
 
 
 def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:

@@ -42,6 +42,11 @@ class LogTarget(NamedTuple):
     replicas: list[int] | None
 
 
+def is_session(name: str) -> bool:
+    """Whether a name can stand in a handle as its session."""
+    return re.fullmatch(_WORD, name) is not None
+
+
 def make_app_handle(scheduler_backend: str, session_name: str, app_id: str) -> AppHandle:
     """The handle of an app."""
     return f"{scheduler_backend}://{session_name or DEFAULT_SESSION}/{app_id}"

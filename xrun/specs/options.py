@@ -103,6 +103,15 @@ class runopts:  # noqa: N801 - TorchX's name
             raise InvalidValue(f"required option {', '.join(missing)} is not set; give it with -cfg {missing[0]}=VALUE")
         return self.options_type(**{key: self._value(key, value) for key, value in cfg.items()})
 
+    def check(self, values: Mapping[str, CfgVal]) -> None:
+        """Whether the dataclass takes some values; with a required option missing that can't be known.
+
+        Raises:
+            InvalidValue: it doesn't.
+        """
+        if not any(o.is_required and o.name not in values for o in self._options.values()):
+            self.options_type(**values)
+
     def _value(self, key: str, value: CfgVal) -> Any:
         hint = self._options[key].type_
         if isinstance(value, str):

@@ -115,4 +115,7 @@ def _required(cls: Any, hints: dict[str, Any]) -> list[str]:
     if is_dataclass(cls):
         return [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
     # not __required_keys__: it overlooks NotRequired where annotations are texts
-    return [name for name, hint in hints.items() if typing.get_origin(hint) is not typing.NotRequired]
+    marks = {name: typing.get_origin(hint) for name, hint in hints.items()}
+    if cls.__total__:
+        return [name for name, mark in marks.items() if mark is not typing.NotRequired]
+    return [name for name, mark in marks.items() if mark is typing.Required]

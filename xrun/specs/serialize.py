@@ -159,6 +159,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
             raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping")
         return {_key(k, path): _convert(typing.get_args(hint)[1], v, f"{path}.{k}") for k, v in value.items()}
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint) or isinstance(value, bool):
+            raise InvalidValue(f"{path} is {shown(value)}, it must be {' or '.join(map(repr, typing.get_args(hint)))}")
+        return value
     if is_dataclass(hint):
         return from_plain(typing.cast("type", hint), value, path)
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -1,0 +1,177 @@
+"""What the verbs that take a component share: their options, and the job that these ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from xrun.cli import output
+from xrun.cli.job import own_runner
+from xrun.errors import InvalidComponent, UnknownName, UsageError
+from xrun.runner.job import Job, read_job
+from xrun.runner.runner import Runner
+from xrun.specs.dryrun import AppDryRunInfo
+
+_CONFIGURED = ""
+"""Stands for the component of the configuration."""
+
+
+class Command(click.Command):
+    """A command that takes a component: what follows that is the component's own.
+
+    Words behind a leading ``--`` are arguments of the configured component.
+    """
+
+    allow_interspersed_args = False
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Marks a component that is left out."""
+        if "--" in args:
+            found, _, _ = self.make_parser(ctx).parse_args(list(args))
+            words = found.get("args")  # click has another word for nothing in each version
+            count = isinstance(found.get("component"), str) + (len(words) if isinstance(words, (list, tuple)) else 0)
+            if args[len(args) - count - 1] == "--":
+                args = [*args[: len(args) - count], _CONFIGURED, *args[len(args) - count :]]
+        return super().parse_args(ctx, args)
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command with the options that `asked` reads; they come as keyword arguments."""
+    for decorate in reversed(
+        (
+            click.option("-s", "--scheduler", metavar="NAME", help="Where (default: as configured, else local)."),
+            click.option("-cfg", "--scheduler_args", "cfg", multiple=True, metavar="K=V,...", help="Its options."),
+            click.option("--profile", metavar="NAME", help="A profile of xrun.toml; part of the handle."),
+            click.option("--workspace", metavar="DIR", help='Local code that travels with the job; "" for none.'),
+            click.option("--request-id", metavar="ID", help="Submit once: the same id and job give the same handle."),
+            click.option("--stdin", is_flag=True, help="Read the job as JSON from stdin, instead of all the above."),
+            click.option("--bare", is_flag=True, hidden=True),
+            click.argument("component", required=False),
+            click.argument("args", nargs=-1, type=click.UNPROCESSED),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def asked(
+    *,
+    bare: bool,
+    component: str | None,
+    args: tuple[str, ...],
+    scheduler: str | None,
+    cfg: tuple[str, ...],
+    profile: str | None,
+    workspace: str | None,
+    request_id: str | None,
+    stdin: bool,
+) -> Job:
+    """The job that a command line asks for; its component may be left to the configuration.
+
+    Raises:
+        UsageError: it asks for none, or for two.
+    """
+    from xrun.cli.main import VERBS
+
+    if stdin:
+        if component or scheduler or cfg or profile or workspace is not None or request_id is not None:
+            raise UsageError("--stdin takes the component, its arguments and where it runs from the JSON alone")
+        return read_job(_stdin())
+    if bare and component in VERBS:
+        raise UsageError(f"the options of {component} stand behind it: xrun {component} ...")
+    if bare and component and "." not in component and ":" not in component:
+        raise UnknownName("verb or component", component, VERBS, "xrun builtins lists the components")
+    if request_id == "":
+        raise UsageError("--request-id is empty; is the variable that it comes from set?")
+    return Job(
+        component=component or None,
+        words=list(args),
+        scheduler=scheduler,
+        profile=profile,
+        cfg=_options(cfg),
+        workspace=workspace,
+        request_id=request_id,
+    )
+
+
+@contextlib.contextmanager
+def runner_of(job: Job) -> Iterator[Runner]:
+    """A Runner for the job's profile.
+
+    Raises:
+        InvalidConfig: there is no such profile.
+    """
+    with own_runner(job.profile) as runner:
+        yield runner
+
+
+def component_of(runner: Runner, job: Job) -> str:
+    """The name of the job's component.
+
+    Raises:
+        UsageError: neither the job nor the configuration names one.
+    """
+    name = job.component or runner.defaults.component
+    if name is None:
+        raise UsageError(
+            "no component is named, here or by [run] component in xrun.toml; xrun builtins lists them, "
+            "xrun --help shows the verbs"
+        )
+    return name
+
+
+def dryrun(runner: Runner, job: Job, *, reproducible: bool) -> AppDryRunInfo[Any]:
+    """What would be submitted; notices are said."""
+    with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no answer
+        where = job.scheduler, job.cfg, job.workspace, job.request_id
+        if job.app is not None:
+            info = runner.dryrun(job.app, *where, reproducible=reproducible)
+        else:
+            args = job.words or job.args
+            info = runner.dryrun_component(component_of(runner, job), args, *where, reproducible=reproducible)
+    for text in info.notices:
+        output.notice(text)
+    return info
+
+
+def shows_help(runner: Runner, job: Job) -> bool:
+    """Shows a component's help if ``--help`` is among its own options."""
+    if "--help" not in job.words:
+        return False
+    from xrun.components import command_line, finder, signature
+    from xrun.components.help import format_help
+
+    component = finder.find(component_of(runner, job))
+    if problems := signature.check(component.fn):
+        raise InvalidComponent(f"{component.name} can't be a component: {'; '.join(problems)}")
+    if not command_line.parse(component, job.words).help:
+        return False
+    output.answer(format_help(component).rstrip("\n"))
+    return True
+
+
+def _options(given: tuple[str, ...]) -> dict[str, str]:
+    from xrun.specs.values import decode
+
+    values: dict[str, str] = {}
+    for text in given:
+        more = decode(text, dict[str, str])
+        if twice := values.keys() & more.keys():
+            raise UsageError(f"option {min(twice)} is given twice")
+        values |= more
+    return values
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise UsageError("--stdin: stdin is closed")
+    if sys.stdin.isatty():
+        output.notice("reading a job as JSON from the terminal; Ctrl-D ends it")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--stdin: not UTF-8 at byte {error.start}") from error
