@@ -1,7 +1,7 @@
 """Configuration files and JSON jobs of any content: a line and an exit code, never a traceback.
 
 The command line's own entry is called in this process, as starting it 10,000 times would take too long.
-XRUN_FUZZ_INPUTS sets how many inputs of each kind are tried (default 600).
+XRUN_FUZZ_INPUTS sets how many inputs of each kind are tried (default 10,000).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 from xrun.cli.main import _run
 
-INPUTS = int(os.environ.get("XRUN_FUZZ_INPUTS", "600"))
+INPUTS = int(os.environ.get("XRUN_FUZZ_INPUTS", "10000"))
 
 TOML = """\
 # comment
