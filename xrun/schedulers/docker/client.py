@@ -1,0 +1,125 @@
+"""The engine: the only file that knows the docker SDK. Its errors become ours here."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from xrun.errors import BackendError, BackendUnavailable
+
+_LIBRARY, _UNREACHABLE, _REFUSED, _CONTEXT = "XR120", "XR121", "XR122", "XR123"
+_TIMEOUT = 60
+
+
+class Refused(BackendError):
+    """The engine answered no.
+
+    Args:
+        message: what was asked and its answer.
+        status: the HTTP status, as 404 for what is not there and 409 for a name that is taken.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, code=_REFUSED)
+        self.status = status
+
+
+class Engine:
+    """One docker engine, connected to on first use. May be used from several threads.
+
+    Args:
+        host: its address, as ``unix:///var/run/docker.sock`` or ``tcp://host:2376``; empty for that of the environment
+            (DOCKER_HOST) or the docker command line's current context.
+    """
+
+    def __init__(self, host: str = "") -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._api: Any = None
+        self._pid = 0
+
+    @property
+    def host(self) -> str:
+        """Its address."""
+        return self._host or os.environ.get("DOCKER_HOST", "") or _context_host() or "unix:///var/run/docker.sock"
+
+    @property
+    def api(self) -> Any:
+        """The SDK's low-level client (``docker.APIClient``), for use inside `doing`.
+
+        Raises:
+            BackendError: the SDK is not installed.
+            BackendUnavailable: the engine does not answer.
+        """
+        with self._lock:
+            if self._api is None or self._pid != os.getpid():  # a connection is not shared over a fork
+                self._api, self._pid = self._connect(), os.getpid()
+            return self._api
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[Any]:
+        """The API, for one thing; errors of the SDK become ours.
+
+        Args:
+            what: for the message, as ``"create container x"``.
+
+        Raises:
+            Refused: the engine answered no.
+            BackendUnavailable: it can't be reached, or went away meanwhile.
+        """
+        api = self.api
+        import requests
+        from docker.errors import APIError, DockerException
+
+        try:
+            yield api
+        except APIError as error:
+            text = str(error.explanation or error).strip().splitlines()
+            status = int(error.status_code or 500)
+            raise Refused(f"docker can't {what}: {' '.join(text) or error}", status) from error
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        with self._lock:
+            if self._api is not None and self._pid == os.getpid():
+                self._api.close()
+            self._api = None
+
+    def _connect(self) -> Any:
+        try:
+            import docker
+            import requests
+        except ImportError as error:
+            raise BackendError(
+                "the docker SDK is not installed; get it with pip install 'xrun[docker]'", code=_LIBRARY
+            ) from error
+        try:
+            kwargs = docker.utils.kwargs_from_env()
+            kwargs["base_url"] = self.host
+            return docker.APIClient(version="auto", timeout=_TIMEOUT, **kwargs)
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> BackendUnavailable:
+        reason = " ".join(str(error).split())
+        if "Permission denied" in reason:
+            return BackendUnavailable(f"no permission to use the docker engine at {self.host}; add yourself to its group")
+        return BackendUnavailable(
+            f"the docker engine at {self.host} can't be reached ({reason:.200}); is it running? DOCKER_HOST names another"
+        )
+
+
+def _context_host() -> str:
+    """The address of the docker command line's current context; empty for its default."""
+    try:
+        from docker.context import ContextAPI
+
+        context = ContextAPI.get_current_context()
+        return str(context.Host or "") if context is not None and context.name != "default" else ""
+    except Exception as error:  # noqa: BLE001 - a damaged context file fails in many ways
+        raise BackendError(f"the docker command line's context can't be read: {error}", code=_CONTEXT) from error
