@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 BUILTIN = {
     "local": "xrun.schedulers.local.scheduler:create_scheduler",
     "memory": "xrun.schedulers.memory.scheduler:create_scheduler",
+    "docker": "xrun.schedulers.docker.scheduler:create_scheduler",
 }
 """Name -> ``module:factory``; the first one is the default."""
 
-ALIASES = {"local_cwd": "local"}
+ALIASES = {"local_cwd": "local", "local_docker": "docker"}
 """TorchX's names of our schedulers."""
 
 DEFAULT_SCHEDULER = "local"

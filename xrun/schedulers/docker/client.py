@@ -83,6 +83,27 @@ class Engine:
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._unavailable(error) from error
 
+    @contextmanager
+    def logs(self, container: str, params: dict[str, Any]) -> Iterator[Any]:
+        """The raw body of ``GET /containers/ID/logs``, to be read from; the SDK's own call drops which stream it was.
+
+        Raises:
+            Refused: the engine answered no.
+            BackendUnavailable: it can't be reached, or went away meanwhile.
+        """
+        import urllib3
+
+        with self.doing("read the log") as api:
+            url = f"{api.base_url}/v{api.api_version}/containers/{container}/logs"
+            timeout = (_TIMEOUT, None if params.get("follow") else _TIMEOUT)
+            with api.get(url, params=params, stream=True, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    raise Refused(f"docker can't read the log: {response.text.strip()}", response.status_code)
+                try:
+                    yield response.raw
+                except urllib3.exceptions.HTTPError as error:
+                    raise self._unavailable(error) from error
+
     def close(self) -> None:
         """Lets go of the connection."""
         with self._lock:
@@ -108,7 +129,9 @@ class Engine:
     def _unavailable(self, error: Exception) -> BackendUnavailable:
         reason = " ".join(str(error).split())
         if "Permission denied" in reason:
-            return BackendUnavailable(f"no permission to use the docker engine at {self.host}; add yourself to its group")
+            return BackendUnavailable(
+                f"no permission to use the docker engine at {self.host}; add yourself to its group"
+            )
         return BackendUnavailable(
             f"the docker engine at {self.host} can't be reached ({reason:.200}); is it running? DOCKER_HOST names another"
         )
@@ -121,5 +144,5 @@ def _context_host() -> str:
 
         context = ContextAPI.get_current_context()
         return str(context.Host or "") if context is not None and context.name != "default" else ""
-    except Exception as error:  # noqa: BLE001 - a damaged context file fails in many ways
+    except Exception as error:
         raise BackendError(f"the docker command line's context can't be read: {error}", code=_CONTEXT) from error

@@ -1,0 +1,287 @@
+"""``-s docker``: the contract, in terms of containers."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from xrun.errors import BackendError, BackendUnavailable, XrunError
+from xrun.schedulers import secrets
+from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
+from xrun.schedulers.capabilities import Capabilities
+from xrun.schedulers.docker import containers, labels, logs, request, states, supervisor
+from xrun.schedulers.docker.client import Engine, Refused
+from xrun.schedulers.docker.events import Changes
+from xrun.schedulers.docker.labels import Found, Seen, Verdict
+from xrun.schedulers.docker.request import DockerOptions, DockerRequest
+from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
+from xrun.schedulers.user import user_name
+from xrun.specs.app import AppDef
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.mounts import MountType
+from xrun.specs.states import is_terminal
+
+_CAPABILITIES = Capabilities(
+    mounts=frozenset(MountType),
+    secrets=frozenset({"env", "file"}),
+    unused=frozenset({"resource.capabilities"}),
+)
+
+
+def create_scheduler(session: str = DEFAULT_SESSION, **_: Any) -> DockerScheduler:
+    """Makes the docker scheduler; the engine is asked on first use.
+
+    Args:
+        session: the profile.
+    """
+    return DockerScheduler(session)
+
+
+class DockerScheduler(Scheduler[DockerRequest]):
+    """Jobs as containers on an engine.
+
+    Args:
+        session: the profile.
+    """
+
+    name = "docker"
+    options_type = DockerOptions
+
+    def __init__(self, session: str = DEFAULT_SESSION) -> None:
+        super().__init__(session)
+        self._engine = Engine()
+
+    def capabilities(self, options: Any) -> Capabilities:
+        """Everything but Kubernetes' secrets."""
+        return _CAPABILITIES
+
+    def build_request(self, app: AppDef, options: DockerOptions, app_id: str) -> DockerRequest:
+        """The app as containers."""
+        return request.build(app, options, app_id, self.handle_of(app_id))
+
+    def render(self, request_: DockerRequest) -> str:
+        """A shell script of docker commands."""
+        return request.render(request_)
+
+    def submit_request(self, info: AppDryRunInfo[DockerRequest]) -> bool:
+        """Creates all containers, the first of which holds the app's name, and starts them.
+
+        Raises:
+            InvalidValue: a secret can't be had.
+            BackendError: an image isn't there, or the engine refuses.
+        """
+        asked = info.request
+        values = [secrets.resolve(role.secrets, os.environb) for role in asked.app.roles]
+        copied = _copied(asked.options.copy_env)
+        for role in asked.app.roles:
+            self._have_image(request.image_of(asked, role), asked.options.pull)
+        with supervisor.try_lock(info.app_id):
+            try:
+                if not self._create(info, values, copied):
+                    return False
+            except BackendUnavailable:
+                if info.app_id not in containers.apps(self._engine, info.app_id):
+                    raise  # nothing was made
+            self._start(info)
+        if asked.is_supervised:
+            supervisor.ensure(self._engine, info.app_id)
+        return True
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
+        """From one list of containers; one app is looked at more closely."""
+        single = len(app_ids) == 1
+        found = containers.apps(self._engine, app_ids[0] if single else None)
+        here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].containers}
+        self._heal(here.values())
+        look = self._look if single else None
+        return {app_id: states.describe(app, look) for app_id, app in here.items()}
+
+    def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
+        """From one list of containers."""
+        found = containers.apps(self._engine)
+        self._heal(found.values())
+        for app_id, app in found.items():
+            if app.head is None:
+                continue
+            there = states.describe(app, None)
+            name = app.head.labels.get(labels.NAME, app_id)
+            yield ListedApp(
+                app_id, name, there.status.state, there.user, there.submitted, there.status.ended, there.handle
+            )
+
+    def cancel_existing(self, app_id: str) -> None:
+        """Records the end; a supervisor carries it out, side by side for all containers."""
+        found = self._find(app_id)
+        if found is not None:
+            if found.verdict is None:
+                containers.decide(self._engine, found, Verdict("CANCELLED", "cancelled", None, time.time()))
+            supervisor.ensure(self._engine, app_id)
+
+    def delete_existing(self, app_id: str) -> bool:
+        """Removes containers, network and the volumes that were made for the app."""
+        found = self._find(app_id)
+        removed = False
+        if found is not None:
+            gone = containers.side_by_side(
+                [lambda c=c: containers.remove(self._engine, c.id) for c in reversed(found.containers)]  # type: ignore[misc]
+            )
+            removed = any(gone) or bool(found.containers)
+            containers.remove(self._engine, labels.verdict_name(app_id))
+        return containers.remove_network(self._engine, app_id) or removed
+
+    def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """From the engine's log of each container."""
+        if query.follow:
+            chunks = self._follow(app_id, query)
+        else:
+            chunks = logs.read(self._engine, self._wanted(app_id, query), query)
+        return tail_of(chunks, query.tail) if query.tail is not None else chunks
+
+    def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
+        """Woken by the engine's events."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with Changes(self._engine, app_ids[0] if len(app_ids) == 1 else None) as changes:
+            while True:
+                found = self.describe_many(app_ids)
+                yield found
+                left = None if end is None else end - time.monotonic()
+                if not any(not is_terminal(d.status.state) for d in found.values()) or (left is not None and left <= 0):
+                    return
+                changes.wait(_LOOK_AGAIN if left is None else min(left, _LOOK_AGAIN))
+
+    def probe(self) -> list[Probe]:
+        """The engine answers."""
+        try:
+            with self._engine.doing("ask its version") as api:
+                version = api.version()
+        except XrunError as error:
+            return [Probe("engine", False, str(error))]
+        return [
+            Probe("engine", True, f"{version.get('Version')} (API {version.get('ApiVersion')}) at {self._engine.host}")
+        ]
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._engine.close()
+
+    # --- submitting ------------------------------------------------------------------------------------------------
+
+    def _create(
+        self, info: AppDryRunInfo[DockerRequest], values: Sequence[Mapping[str, bytes]], copied: Mapping[str, str]
+    ) -> bool:
+        asked, made = info.request, False
+        if asked.is_gang:
+            containers.create_network(self._engine, asked.app_id, request.app_labels(asked))
+        own = request.head_labels(asked, info.request_id, info.spec_hash, user_name(), time.time())
+        for r, role in enumerate(asked.app.roles):
+            for k in range(role.num_replicas):
+                config = request.container(asked, r, k)
+                texts = {**copied, **dict(pair.split("=", 1) for pair in config["Env"])}
+                texts |= {name: value.decode("utf-8", "surrogateescape") for name, value in values[r].items()}
+                config["Env"] = [f"{name}={text}" for name, text in texts.items()]
+                if not made:
+                    config["Labels"] |= own
+                created = containers.create(self._engine, labels.container_name(asked.app_id, role.name, k, 0), config)
+                if not created and not made:
+                    return False
+                made = True
+        return made
+
+    def _start(self, info: AppDryRunInfo[DockerRequest]) -> None:
+        found = self._find(info.app_id)
+        if found is None:
+            return
+
+        def one(c: Seen) -> None:
+            try:
+                containers.start(self._engine, c.id)
+            except Refused:
+                if not info.request.is_supervised:
+                    self._decide_unstarted(found, c)
+
+        containers.side_by_side([lambda c=c: one(c) for c in found.containers])  # type: ignore[misc]
+
+    def _decide_unstarted(self, found: Found, c: Seen) -> None:
+        state = containers.state_of(containers.inspect(self._engine, c.id))
+        role = c.labels[labels.ROLE].partition(":")[2]
+        reason = f"{role}/{c.replica} failed: {state.outcome}: {state.note}"
+        containers.decide(self._engine, found, Verdict("FAILED", reason, c.key, time.time()))
+
+    def _have_image(self, image: str, pull: str) -> None:
+        try:
+            with self._engine.doing(f"find image {image}") as api:
+                api.inspect_image(image)
+        except Refused as error:
+            if error.status != containers.NOT_THERE:
+                raise
+            raise BackendError(f"there is no image {image} here and pull is {pull}", code="XR125") from error
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _find(self, app_id: str) -> Found | None:
+        return containers.apps(self._engine, app_id).get(app_id)
+
+    def _look(self, c: Seen) -> tuple[containers.State, str, str] | None:
+        try:
+            state = containers.state_of(containers.inspect(self._engine, c.id))
+        except Refused:
+            return None
+        failed = state.over and not state.ok
+        return state, *(containers.explain(self._engine, c.id, state) if failed else ("", ""))
+
+    def _heal(self, found: Iterable[Found]) -> None:
+        """Starts the supervisor of each app of ours that needs one and has none."""
+        for app in found:
+            head = app.head
+            if head is None or head.labels.get(labels.USER) != user_name():
+                continue
+            unfinished = any(c.runs for c in app.containers) or (
+                app.verdict is None and (_is_supervised(app) or head.state == "created")
+            )
+            if unfinished and (app.verdict is not None or _is_supervised(app) or head.state == "created"):
+                supervisor.ensure(self._engine, app.app_id)
+
+    def _wanted(self, app_id: str, query: LogQuery) -> list[Seen]:
+        found = self._find(app_id)
+        parts = found.containers if found else []
+        parts = sorted(parts, key=lambda c: (c.role, c.replica, c.restarts.attempt))
+        return [c for c in parts if query.wants(c.labels[labels.ROLE].partition(":")[2], c.replica, query.stream)]
+
+    def _follow(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        with Changes(self._engine, app_id) as changes:
+
+            def more(known: set[str]) -> Sequence[Seen] | None:
+                while True:
+                    ended = is_terminal(there.status.state) if (there := self._bulk(app_id)) else True
+                    fresh = [c for c in self._wanted(app_id, query) if c.id not in known]
+                    if fresh:
+                        return fresh
+                    if ended:
+                        return None
+                    changes.wait(_LOOK_AGAIN)
+
+            yield from logs.follow(self._engine, self._wanted(app_id, query), query, more)
+
+    def _bulk(self, app_id: str) -> AppDescription | None:
+        found = self._find(app_id)
+        return states.describe(found, None) if found is not None and found.containers else None
+
+
+_LOOK_AGAIN = 10.0
+
+
+def _is_supervised(app: Found) -> bool:
+    return states.is_supervised(labels.roles_of(app), states.options_of(app))
+
+
+def _copied(globs: Sequence[str]) -> dict[str, str]:
+    """Variables of the launcher that match any of the globs."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("XRUN_") and any(fnmatch.fnmatchcase(name, glob) for glob in globs)
+    }

@@ -1,0 +1,167 @@
+"""The process that does for an app what the engine doesn't: gang, retries, time limit.
+
+It keeps nothing: all it knows it reads from the engine, so it may be killed at any moment and another one go on. A lock a
+host and app keeps it from being there twice; twice would do no harm.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from xrun.errors import BackendUnavailable, XrunError
+from xrun.schedulers.docker import containers, labels, states
+from xrun.schedulers.docker.client import Engine, Refused
+from xrun.schedulers.docker.events import Changes
+from xrun.schedulers.docker.labels import Found, Verdict
+from xrun.schedulers.docker.reconcile import Create, Decide, Done, Failure, Start, Stop, plan
+from xrun.schedulers.home import home
+
+_LOOK_AGAIN = 30.0  # seconds; events say when something changes, this is for those that were lost
+_ENGINE_AWAY = 3600.0  # seconds without an engine after which it gives up; the next xrun command starts another
+
+
+def ensure(engine: Engine, app_id: str) -> None:
+    """Starts a supervisor for an app unless one is at it on this host."""
+    with try_lock(app_id) as free:
+        if not free:
+            return
+    env = {**os.environ, "DOCKER_HOST": engine.host}
+    subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__, app_id],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={**env, "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)},
+    )
+
+
+@contextmanager
+def try_lock(app_id: str) -> Iterator[bool]:
+    """The app's lock on this host, or False if somebody has it."""
+    folder = os.path.join(home(), "docker")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"{app_id}.lock")
+    with open(path, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def supervise(engine: Engine, app_id: str) -> None:
+    """Does what is to be done until the app has ended or is gone."""
+    failures: dict[str, Failure] = {}
+    away = 0.0
+    with Changes(engine, app_id) as changes:
+        while True:
+            try:
+                found = containers.apps(engine, app_id).get(app_id)
+                if found is None or found.head is None:
+                    return
+                wait = _step(engine, found, failures)
+            except BackendUnavailable:
+                away = away or time.monotonic()
+                if time.monotonic() - away > _ENGINE_AWAY:
+                    return
+                wait = 1.0
+            else:
+                away = 0.0
+            if wait is None:
+                return
+            if wait:
+                changes.wait(wait)
+
+
+def _step(engine: Engine, found: Found, failures: dict[str, Failure]) -> float | None:
+    """One look and what follows from it: seconds to wait for a change, 0 to look again, None at the end."""
+    app, options = states.app_of(found), states.options_of(found)
+    if app is None:
+        return None
+    _note_failures(engine, found, failures)
+    actions = plan(found, app.roles, failures)
+    left = _time_left(found, float(options.get("max_runtime") or 0))
+    if found.verdict is None and left is not None and left <= 0:
+        reason = f"stopped after max_runtime, {float(options['max_runtime']):g} s"
+        actions = [Decide("FAILED", reason, None)]
+    for action in actions:
+        if isinstance(action, Done):
+            containers.remove_network(engine, found.app_id)
+            return None
+    _perform(engine, found, actions, float(options.get("grace_period", 30)), failures)
+    if actions:
+        return 0.0
+    return _LOOK_AGAIN if left is None else max(0.01, min(left, _LOOK_AGAIN))
+
+
+def _perform(
+    engine: Engine, found: Found, actions: Sequence[object], grace: float, failures: dict[str, Failure]
+) -> None:
+    containers.stop(engine, [a.container for a in actions if isinstance(a, Stop)], grace)
+    creations = [a for a in actions if isinstance(a, Create)]
+    containers.side_by_side(
+        [lambda a=a: containers.create_next(engine, a.previous, a.restarts, found.app_id) for a in creations]  # type: ignore[misc]
+    )
+    starts = [a.container for a in actions if isinstance(a, Start)]
+    containers.side_by_side([lambda c=c: _start(engine, c, failures) for c in starts])  # type: ignore[misc]
+    for a in actions:
+        if isinstance(a, Decide):
+            containers.decide(engine, found, Verdict(a.state, a.reason, a.failed, time.time()))
+
+
+def _start(engine: Engine, c: labels.Seen, failures: dict[str, Failure]) -> None:
+    try:
+        containers.start(engine, c.id)
+    except Refused:
+        _note_failure(engine, c, failures)
+
+
+def _note_failures(engine: Engine, found: Found, failures: dict[str, Failure]) -> None:
+    for c in found.latest().values():
+        if c.id not in failures and (c.state == "dead" or (c.state == "exited" and c.exit_code != 0)):
+            _note_failure(engine, c, failures)
+
+
+def _note_failure(engine: Engine, c: labels.Seen, failures: dict[str, Failure]) -> None:
+    try:
+        state = containers.state_of(containers.inspect(engine, c.id))
+    except Refused:
+        return  # removed meanwhile
+    error, _ = containers.explain(engine, c.id, state)
+    text = f"{state.outcome}: {error}" if error else state.outcome
+    failures[c.id] = Failure(text, state.ended or time.time())
+
+
+def _time_left(found: Found, limit: float) -> float | None:
+    if limit <= 0 or found.head is None:
+        return None
+    return float(found.head.labels[labels.SUBMITTED]) + limit - time.time()
+
+
+def main() -> None:
+    """``python -m xrun.schedulers.docker.supervisor APP_ID``."""
+    app_id = sys.argv[1]
+    with try_lock(app_id) as free:
+        if not free:
+            return
+        engine = Engine()
+        try:
+            supervise(engine, app_id)
+        except XrunError:
+            pass  # there is nobody to tell; the next xrun command starts another
+        finally:
+            engine.close()
+        os.unlink(os.path.join(home(), "docker", f"{app_id}.lock"))
+
+
+if __name__ == "__main__":
+    main()
