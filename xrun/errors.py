@@ -28,7 +28,7 @@ cause, example and fix, are in ``xrun/cli/explanations.toml``; a test holds that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from xrun.specs.problems import Problem
@@ -50,7 +50,7 @@ class XrunError(Exception):
     exit_code: ClassVar[int] = 1
     code: str = ""
 
-    def __init__(self, message: str = "", *, code: str = "") -> None:
+    def __init__(self, message: str = "", code: str = "") -> None:
         super().__init__(message)
         if code:
             self.code = code
@@ -170,6 +170,10 @@ class WaitTimeout(XrunError, TimeoutError):
 
     exit_code = 6
     code = "XR082"
+
+    def __new__(cls, message: str = "", code: str = "") -> Self:  # noqa: ARG004 - that of __init__
+        """An OSError that leaves its arguments to __init__, as it does without this, can't be pickled as ours are."""
+        return super().__new__(cls, message)
 
 
 class JobFailed(XrunError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 FILE = os.path.join(os.path.dirname(__file__), "explanations.toml")
 
@@ -46,5 +46,8 @@ def load() -> dict[str, Explanation]:
 
     with open(FILE, "rb") as file:
         entries = tomllib.load(file)
-    texts = {code: {k: v.strip("\n") if isinstance(v, str) else v for k, v in e.items()} for code, e in entries.items()}
-    return {code: Explanation(code, **entry) for code, entry in sorted(texts.items())}
+    return {code: Explanation(code, **_trimmed(entry)) for code, entry in sorted(entries.items())}
+
+
+def _trimmed(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.strip("\n") if isinstance(value, str) else value for key, value in entry.items()}

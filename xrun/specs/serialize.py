@@ -161,7 +161,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return {_key(k, path): _convert(typing.get_args(hint)[1], v, f"{path}.{k}") for k, v in value.items()}
     if origin is typing.Literal:
         if value not in typing.get_args(hint) or isinstance(value, bool):
-            raise InvalidValue(f"{path} is {shown(value)}, it must be {' or '.join(map(repr, typing.get_args(hint)))}")
+            allowed = " or ".join(map(repr, typing.get_args(hint)))
+            raise InvalidValue(f"{path} is {shown(value)}, it must be {allowed}", code="XR038")
         return value
     if is_dataclass(hint):
         return from_plain(typing.cast("type", hint), value, path)
