@@ -17,12 +17,12 @@ _HEAD = """\
 Every error that xrun means to give has a code, which stands in its line:
 
 ```text
-xrun: [XR071] unknown component 'utils.ehco'; did you mean utils.echo or utils.touch?
+xrun: [XR071] unknown component 'utils.ehco'; did you mean utils.echo or utils.copy or utils.sh?
 ```
 
-`xrun explain XR071` prints what this page says of it. A code keeps its meaning for ever, so a script or a note may refer
-to it. In Python it is the attribute `code` of an `XrunError`; an `InvalidJob` has all problems of a job at once, in
-`problems`, each with its own.
+`xrun explain XR071` prints what this page says of it. A code keeps its meaning for ever, so a script or a note may
+refer to it. In Python it is the attribute `code` of an `XrunError`; an `InvalidJob` has all problems of a job at once,
+in `problems`, each with its own.
 
 The exit code tells a script what kind of end it was:
 

@@ -144,5 +144,6 @@ def test_the_page_of_errors_is_up_to_date() -> None:
     if os.environ.get("XRUN_UPDATE_GOLDEN") == "1":
         script.PAGE.write_text(text, encoding="utf-8")
     assert script.PAGE.read_text(encoding="utf-8") == text
+    assert xrun("utils.ehco").stderr in text
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(load())
     assert set(re.findall(r"\(#(\w+)\)", text)) == {code.lower() for code in load()}
