@@ -21,13 +21,14 @@
 
 The command line prints an XrunError as one line and exits with its class's ``exit_code``. Anything else is a bug: it
 keeps its traceback and exits 70. The codes are stable; ``xrun explain CODE`` says more. Where a class of errors has
-several causes, the place that raises one gives it a code of its own.
+several causes that are mended in different ways, the place that raises one gives it a code of its own. All codes, with
+cause, example and fix, are in ``xrun/cli/explanations.toml``; a test holds that file to the codes in the source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from xrun.specs.problems import Problem
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 class XrunError(Exception):
     """Root of the tree above.
 
+    Args:
+        message: what was given, what is allowed, what to do.
+        code: the cause's own code (default: the class's).
+
     Attributes:
         exit_code: what the command line exits with.
         code: what `xrun explain` knows the cause by; empty where each of several problems has its own.
@@ -44,6 +49,11 @@ class XrunError(Exception):
 
     exit_code: ClassVar[int] = 1
     code: str = ""
+
+    def __init__(self, message: str = "", code: str = "") -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pickle would call __init__ with the message alone; an error must survive the way out of a worker process
@@ -67,13 +77,15 @@ class UnknownName(UsageError):
         name: the name given.
         known: the names that exist; the near misses among them are shown.
         hint: what to do instead, if the caller knows better than a list of names.
+        code: what `xrun explain` knows this kind of name by (default: XR071, components).
     """
 
     code = "XR071"
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str = "", *, code: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"unknown {kind} {name!r}{suggestion(name, self.known)}{'; ' + hint if hint else ''}")
+        near = suggestion(name, self.known)
+        super().__init__(f"unknown {kind} {name!r}{near}{'; ' + hint if hint else ''}", code=code)
 
 
 class MalformedHandle(UsageError):
@@ -95,19 +107,9 @@ class InvalidComponent(UsageError):
 
 
 class InvalidConfig(UsageError):
-    """A configuration file that is not TOML, or an entry in it that is wrong.
-
-    Args:
-        message: begins with file and line.
-        code: the cause's own code (default: XR060).
-    """
+    """A configuration file that is not TOML, or an entry in it that is wrong; the message begins with file and line."""
 
     code = "XR060"
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        if code:
-            self.code = code
 
 
 class InvalidJob(XrunError):
@@ -146,20 +148,10 @@ class RequestConflict(InvalidJob):
 
 
 class BackendError(XrunError):
-    """The system behind a scheduler refused.
-
-    Args:
-        message: what was tried, why it was refused, what to do.
-        code: the cause's own code (default: XR090).
-    """
+    """The system behind a scheduler refused."""
 
     exit_code = 4
     code = "XR090"
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        if code:
-            self.code = code
 
 
 class JobNotFound(XrunError):
@@ -178,6 +170,10 @@ class WaitTimeout(XrunError, TimeoutError):
 
     exit_code = 6
     code = "XR082"
+
+    def __new__(cls, message: str = "", code: str = "") -> Self:  # noqa: ARG004 - that of __init__
+        """An OSError that leaves its arguments to __init__, as it does without this, can't be pickled as ours are."""
+        return super().__new__(cls, message)
 
 
 class JobFailed(XrunError):

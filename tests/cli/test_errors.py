@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from xrun.cli.explanations import load
+
 from .conftest import xrun
 
 NOWHERE = "local://default/none-aaaaa"
+KNOWN = load()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,46 @@ def test_one_line_and_the_right_code(words: list[str], code: int, texts: list[st
     assert len(done.stderr.splitlines()) == 1, done.stderr
     for text in texts:
         assert text in done.stderr
+    codes = re.findall(r"\[(XR\d{3})\]", done.stderr)
+    assert re.match(r"xrun: (\[XR\d{3}\] |the job has a problem: \[XR\d{3}\] )", done.stderr)
+    assert {KNOWN[each].exit for each in codes} == {code}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["utils.echo", "--msg"], "XR036"),
+        (["utils.echo", "--msg", "--image"], "XR036"),
+        (["utils.echo", "--msg", "a", "--msg", "b"], "XR036"),
+        (["dist.ddp", "--no-debug=1", "-m", "x"], "XR036"),
+        (["dist.ddp", "-m", "x", "--script", "y"], "XR034"),
+        (["utils.python"], "XR034"),
+        (["utils.sh"], "XR034"),
+        (["utils.copy", "--src", "a"], "XR034"),
+        (["dist.ddp", "-m", "x", "-j", "0x2"], "XR035"),
+        (["dist.ddp", "-m", "x", "-j", "4:2x2"], "XR035"),
+        (["dist.spmd", "-m", "x", "-j", "x"], "XR035"),
+        (["dist.spmd", "-m", "x", "-h", "cpu.small"], "XR035"),
+        (["dist.spmd", "-m", "x", "-h", "nope"], "XR078"),
+        (["utils.sh", "--mounts", "type=nfs,src=/a,dst=/b", "--", "true"], "XR037"),
+        (["utils.sh", "--mounts", "type=bind,src=/a", "--", "true"], "XR037"),
+        (["utils.sh", "--mounts", "type=device,src=/a,readonly", "--", "true"], "XR037"),
+        (["--workspace", "a=.,b=.", "utils.echo"], "XR039"),
+        (["utils.sh", "--cpu", "many", "--", "true"], "XR073"),
+        ([":fn"], "XR071"),
+        (["nope.py:fn"], "XR071"),
+        (["no.such.module:fn"], "XR071"),
+        (["xrun.specs:nope"], "XR071"),
+        (["xrun.specs:AppDef"], "XR074"),
+        (["stauts"], "XR071"),
+        (["log", "local://default/a/b/c"], "XR072"),
+        (["wait", "--timeout", "soon", NOWHERE], "XR070"),
+    ],
+)
+def test_a_cause_has_its_code(words: list[str], code: str) -> None:
+    done = xrun(*words)
+    assert done.returncode == KNOWN[code].exit
+    assert done.stderr.startswith(f"xrun: [{code}] "), done.stderr
 
 
 def test_two_problems_in_one_job_are_both_shown(tmp_path: Path) -> None:

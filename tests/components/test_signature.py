@@ -237,7 +237,7 @@ def test_returns() -> None:
     assert signature.check(sub) == signature.check(checked) == []
     assert signature.check(other) == ["it returns unresolvable.BindMount, not an AppDef of xrun.specs"]
     assert signature.check(later)[0].startswith("it is async")
-    with pytest.raises(InvalidComponent, match=r"sub returned a builtins\.NoneType, not an xrun AppDef"):
+    with pytest.raises(InvalidComponent, match=r"sub returned a builtins\.NoneType, not an AppDef of xrun.specs"):
         signature.bind(Component("sub", sub), {})
 
 

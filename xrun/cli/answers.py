@@ -111,6 +111,46 @@ class DryRunAnswer(TypedDict):
     request: str
 
 
+class ExplanationAnswer(TypedDict):
+    """One code.
+
+    Attributes:
+        code: as in XR012.
+        title: what it means, in a few words.
+        exit: what xrun exits with; 0 for a warning.
+        cause: what is wrong and why there is such a rule, in Markdown.
+        kind: what the example is; a message is only shown, the others can be run.
+        example: a program or commands that get this code, or the message as it was seen.
+        says: part of what xrun prints then.
+        fix: what to do, in Markdown.
+        mended: the example without the fault; empty if it can't be shown that way.
+        lacks: the capability that a scheduler must lack for the example to be refused; empty for any scheduler.
+    """
+
+    code: str
+    title: str
+    exit: int
+    cause: str
+    kind: Literal["python", "shell", "message"]
+    example: str
+    says: str
+    fix: str
+    mended: str
+    lacks: str
+
+
+class ExplainAnswer(TypedDict):
+    """Answer of ``explain``, in the order asked for; without a question, of every code.
+
+    Attributes:
+        version: of this shape.
+        codes: what is known of each.
+    """
+
+    version: Literal[1]
+    codes: list[ExplanationAnswer]
+
+
 class ListedAnswer(TypedDict):
     """One job of a list.
 
@@ -145,6 +185,7 @@ class ListAnswer(TypedDict):
 
 ANSWERS: dict[str, type] = {
     "dryrun": DryRunAnswer,
+    "explain": ExplainAnswer,
     "list": ListAnswer,
     "status": StatusAnswer,
     "submitted": SubmittedAnswer,

@@ -53,7 +53,7 @@ def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bo
         try:
             runner.cancel(handle, wait=False)
         except XrunError as error:
-            output.notice(str(error))
+            output.notice(f"[{error.code}] {error}")
         if again:
             output.notice(f"leaving {handle}: it is being stopped")
             os._exit(interrupted)

@@ -6,6 +6,7 @@ import atexit
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
@@ -33,8 +34,8 @@ VERBS = {
 """verb -> (``module:command``, help); showing them imports none of them."""
 
 EXIT_BUG, EXIT_SIGINT = 70, 130
-USAGE = "XR070"
-"""The code of what click refuses; `xrun explain` knows it."""
+USAGE, UNWRITABLE = "XR070", "XR085"
+"""The codes of what click refuses, and of output that can't be written; `xrun explain` knows them."""
 
 
 class _Verbs(click.Group):
@@ -110,14 +111,14 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
     except click.ClickException as error:
-        return _say(f"[{USAGE}] {error.format_message()}", error.exit_code)
+        return _say(error.format_message(), error.exit_code, getattr(error, "code", USAGE))
     except Exception as error:  # noqa: BLE001 - the one boundary; what isn't expected is shown whole
         from xrun.errors import XrunError
 
         if isinstance(error, XrunError):
-            return _say(f"[{error.code}] {error}" if error.code else str(error), error.exit_code)
+            return _say(str(error), error.exit_code, error.code, [p.code for p in getattr(error, "problems", ())])
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and not error.filename:
-            return _say(f"can't write the output: {error.strerror}", 1)
+            return _say(f"can't write the output: {error.strerror}", 1, UNWRITABLE)
         import traceback
 
         traceback.print_exc()
@@ -133,8 +134,20 @@ def _with_verb(words: list[str]) -> list[str]:
     return ["run", "--bare", *words]
 
 
-def _say(message: str, code: int) -> int:
+def _say(message: str, exit_code: int, code: str, inner: Sequence[str] = ()) -> int:
+    """One line; on a terminal a second one says where there is more.
+
+    Args:
+        message: what went wrong.
+        exit_code: what to return.
+        code: of the error; empty if its message names a code for each of several problems.
+        inner: the codes of those.
+    """
     text = " ".join(message.split("\n")).strip()
+    lines = f"xrun: [{code}] {text}\n" if code else f"xrun: {text}\n"
     if sys.stderr is not None:
-        sys.stderr.buffer.write(f"xrun: {text}\n".encode("utf-8", "backslashreplace"))
-    return code
+        codes = [code] if code else list(dict.fromkeys(inner))
+        if codes and code != USAGE and sys.stderr.isatty():
+            lines += f"xrun: xrun explain {' '.join(codes)} says more\n"
+        sys.stderr.buffer.write(lines.encode("utf-8", "backslashreplace"))
+    return exit_code

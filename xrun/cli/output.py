@@ -16,6 +16,15 @@ EXIT_SIGPIPE = 141
 _COLOURS = (32, 36, 33, 35, 34, 92, 96, 93, 95, 94)
 
 
+class Unwritable(click.ClickException):
+    """What was asked for can't be written, as on a full disk."""
+
+    code = "XR085"
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"can't write the output: {error.strerror}; free some space, or send it elsewhere")
+
+
 def notice(text: str) -> None:
     """A line on stderr that is no answer: progress, a warning, a hint. Safe in a signal handler."""
     write(2, f"xrun: {text}\n".encode("utf-8", "surrogateescape"))
@@ -38,7 +47,7 @@ def write(fd: int, data: bytes) -> None:
 
     Raises:
         click.exceptions.Exit: nobody reads any more; the exit code is that of a program that SIGPIPE ended.
-        click.ClickException: it can't be written, as on a full disk.
+        Unwritable: it can't be written, as on a full disk.
     """
     view = memoryview(data)
     try:
@@ -47,7 +56,7 @@ def write(fd: int, data: bytes) -> None:
     except BrokenPipeError:
         raise click.exceptions.Exit(EXIT_SIGPIPE) from None
     except OSError as error:
-        raise click.ClickException(f"can't write the output: {error.strerror}") from error
+        raise Unwritable(error) from error
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

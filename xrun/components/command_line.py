@@ -107,7 +107,8 @@ class _Reader:
             self.line.values[name] = [decode_value(name, word, hint) for word in rest]
         elif rest:
             options = ", ".join(map(spelling, self.options)) or "none"
-            raise UsageError(f"{self.component.name} takes only options ({options}); {rest[0]!r} belongs to none")
+            message = f"{self.component.name} takes only options ({options}); {rest[0]!r} belongs to none"
+            raise UsageError(message, code="XR036")
 
     def take_option(self, found: re.Match[str]) -> None:
         dashes, typed, text = found.groups()
@@ -129,19 +130,21 @@ class _Reader:
 
     def value_text(self, shown: str, parameter: Parameter) -> str:
         if self.at == len(self.words) or self.words[self.at] == "--":
-            raise InvalidValue(f"option {shown} needs a value")
+            raise InvalidValue(f"option {shown} needs a value; write {shown} VALUE", code="XR036")
         text = self.words[self.at]
         if _OPTION.fullmatch(text) and not _is_number(text, parameter.hint):
-            raise InvalidValue(f"option {shown} needs a value; if {text!r} is meant, write {shown}={text}")
+            message = f"option {shown} needs a value; if {text!r} is meant, write {shown}={text}"
+            raise InvalidValue(message, code="XR036")
         self.at += 1
         return text
 
     def store_negated(self, shown: str, name: str, text: str | None) -> None:
         parameter = self.options.get(name[3:]) if shown.startswith("--no") and name.startswith("no_") else None
         if parameter is None or not is_bool(parameter.hint):
-            raise UnknownName("option", shown, map(spelling, self.options), hint=self.hint(shown))
+            raise UnknownName("option", shown, map(spelling, self.options), self.hint(shown), code="XR076")
         if text is not None:
-            raise InvalidValue(f"option {shown} takes no value; write {spelling(parameter.name)}={text}")
+            message = f"option {shown} takes no value; write {spelling(parameter.name)}={text}"
+            raise InvalidValue(message, code="XR036")
         self.store(parameter, shown, "no")
 
     def hint(self, shown: str) -> str:
@@ -159,7 +162,8 @@ class _Reader:
             return
         before = values[name]
         if not _adds_up(parameter.hint) or None in (before, value):
-            raise InvalidValue(f"option {shown} is given twice: {before!r} and {value!r}")
+            message = f"option {shown} is given twice: {before!r} and {value!r}; keep one"
+            raise InvalidValue(message, code="XR036")
         values[name] = {**before, **value} if isinstance(value, dict) else before + value
 
 

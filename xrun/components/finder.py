@@ -118,7 +118,8 @@ def _find_at(name: str) -> Component:
     place, _, function = name.rpartition(":")
     is_file = place.endswith(".py") or "/" in place or os.path.isfile(place)
     if not place or not function:
-        raise UsageError(f"{name!r} is no component; write FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION")
+        message = f"{name!r} is no component; write FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
+        raise UsageError(message, code="XR071")
     module = loading.load_file(place) if is_file else loading.load_module(place)
     found = getattr(module, function, None)
     if found is None:

@@ -45,7 +45,7 @@ def load_file(path: str) -> ModuleType:
         known = [os.path.join(os.path.dirname(path), file) for file in beside if file.endswith(".py")]
         raise UnknownName("file", path, known) from None
     except OSError as error:
-        raise InvalidComponent(describe_os_error(error, "read the component file")) from error
+        raise InvalidComponent(describe_os_error(error, "read the component file"), code="XR031") from error
     _enter(folder)
     version = (stat.st_mtime_ns, stat.st_size)
     before = _loaded.get(full)
@@ -74,9 +74,9 @@ def load_module(name: str) -> ModuleType:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             hint = f"looked in {here} and the installed packages; for a file write FILE.py:FUNCTION"
             raise UnknownName("module", name, hint=hint) from None
-        raise InvalidComponent(_where(error, name)) from error
+        raise InvalidComponent(_where(error, name), code="XR031") from error
     except (Exception, SystemExit) as error:
-        raise InvalidComponent(_where(error, name)) from error
+        raise InvalidComponent(_where(error, name), code="XR031") from error
 
 
 def _import_file(path: str) -> ModuleType:
@@ -90,7 +90,7 @@ def _import_file(path: str) -> ModuleType:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise InvalidComponent(_where(error, path)) from error
+        raise InvalidComponent(_where(error, path), code="XR031") from error
     return module
 
 

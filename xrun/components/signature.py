@@ -113,25 +113,29 @@ def bind(component: Component, args: Sequence[str] | Mapping[str, Any]) -> AppDe
         values = line.values
     missing = [p.name for p in signature.parameters if p.required and p.name not in values]
     if missing:
-        raise InvalidValue(f"{component.name} needs {' and '.join(map(command_line.spelling, missing))}")
+        named = " and ".join(map(command_line.spelling, missing))
+        raise InvalidValue(f"{component.name} needs {named}; see xrun {component.name} --help", code="XR034")
     rest = values.pop(signature.variadic.name, ()) if signature.variadic else ()
     leading = [values.pop(p.name, p.default) for p in signature.by_position]
     try:
         app = component.fn(*leading, *rest, **values)
     except SystemExit as error:  # as argparse inside a component does
         raise InvalidComponent(
-            f"{component.name} called exit({error.code!r}) instead of returning an AppDef"
+            f"{component.name} called exit({error.code!r}) instead of returning an AppDef", code="XR032"
         ) from error
     if not isinstance(app, AppDef):
         kind = type(app)
-        raise InvalidComponent(f"{component.name} returned a {kind.__module__}.{kind.__qualname__}, not an xrun AppDef")
+        raise InvalidComponent(
+            f"{component.name} returned a {kind.__module__}.{kind.__qualname__}, not an AppDef of xrun.specs",
+            code="XR032",
+        )
     return app
 
 
 def _value(component: Component, signature: _Signature, name: str, value: Any) -> Any:
     parameter = signature.by_name.get(name)
     if parameter is None:
-        raise UnknownName("option", name, signature.by_name, hint=f"see xrun {component.name} --help")
+        raise UnknownName("option", name, signature.by_name, f"see xrun {component.name} --help", code="XR076")
     hint = parameter.hint
     if parameter.variadic:
         if not isinstance(value, (list, tuple)):

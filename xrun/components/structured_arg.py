@@ -46,7 +46,9 @@ class StructuredNameArgument:
             InvalidValue: not exactly one of ``m`` and ``script`` is given.
         """
         if bool(m) == bool(script):
-            raise InvalidValue(f"exactly one of script and m is needed, not {'both' if m else 'none'}")
+            given = "both" if m else "none"
+            message = f"exactly one of script and m is needed, not {given}; give --script FILE or -m MODULE"
+            raise InvalidValue(message, code="XR034")
         experiment, slash, run = name.partition("/")
         if not slash:
             experiment, run = "", name
@@ -87,14 +89,16 @@ class StructuredJArgument:
         """
         found = _J_NODES.fullmatch(j)
         if found is None:
-            raise InvalidValue(f"-j {j!r} is not [MIN:]NODES or [MIN:]NODESxPROCESSES, as in 2, 2x8 or 1:4x8")
+            message = f"-j {j!r} is not [MIN:]NODES or [MIN:]NODESxPROCESSES, as in 2, 2x8 or 1:4x8"
+            raise InvalidValue(message, code="XR035")
         least, nodes, processes = found.groups()
         if processes is None:
             from xrun.specs.resources import resource
 
             gpus = resource(h=h).gpu
             if gpus <= 0:
-                raise InvalidValue(f"-j {j!r} leaves out the processes and {h} has no GPU to count; write -j {j}x8")
+                message = f"-j {j!r} leaves out the processes and {h} has no GPU to count; write -j {j}x8"
+                raise InvalidValue(message, code="XR035")
             processes = str(gpus)
         parse_nnodes(f"{nodes if least is None else f'{least}:{nodes}'}x{processes}")
         return StructuredJArgument(int(nodes), int(processes), None if least is None else int(least))
@@ -114,12 +118,13 @@ def parse_nnodes(j: str) -> tuple[int, int, int, str]:
     """
     found = _J.fullmatch(j)
     if found is None:
-        raise InvalidValue(f"-j {j!r} is not [[MIN:]NODESx]PROCESSES, as in 4, 2x8 or 1:2x8")
+        raise InvalidValue(f"-j {j!r} is not [[MIN:]NODESx]PROCESSES, as in 4, 2x8 or 1:2x8", code="XR035")
     least, nodes, processes = found.groups()
     most = int(nodes or 1)
     fewest = most if least is None else int(least)
     if fewest < 1 or most < 1 or int(processes) < 1:
-        raise InvalidValue(f"-j {j!r} holds a 0; ask for at least one node and one process")
+        raise InvalidValue(f"-j {j!r} holds a 0; ask for at least one node and one process", code="XR035")
     if fewest > most:
-        raise InvalidValue(f"-j {j!r} asks for at least {fewest} of {most} nodes; write MIN:NODES with MIN <= NODES")
+        message = f"-j {j!r} asks for at least {fewest} of {most} nodes; write MIN:NODES with MIN <= NODES"
+        raise InvalidValue(message, code="XR035")
     return fewest, most, int(processes), f"{fewest}:{most}" if fewest < most else str(most)

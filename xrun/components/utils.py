@@ -72,7 +72,8 @@ def sh(
         entrypoint: a program that gets the words instead of sh.
     """
     if not args and entrypoint is None:
-        raise InvalidValue("utils.sh has nothing to run; give a command, or a text of the shell as one word, after --")
+        message = "utils.sh has nothing to run; give a command, or a text of the shell as one word, after --"
+        raise InvalidValue(message, code="XR034")
     if entrypoint is not None:
         program, words = entrypoint, list(args)
     elif len(args) == 1:
@@ -207,5 +208,5 @@ def _program(m: str | None, c: str | None, script: str | None) -> list[str]:
     if len(given) != 1:
         reasons.insert(0, f"exactly one of m, c and script is needed, not {' and '.join(given) or 'none'}")
     if reasons:
-        raise InvalidValue(f"utils.python: {'; '.join(reasons)}")
+        raise InvalidValue(f"utils.python: {'; '.join(reasons)}", code="XR034")
     return [script] if script is not None else [f"-{name}" for name in given] + list(given.values())

@@ -101,7 +101,8 @@ class Defaults:
                 continue
             owners = _owners(key)
             if not owners:
-                raise UnknownName("option", key, [name for name, _ in options])
+                hint = f"see xrun runopts {target.name}"
+                raise UnknownName("option", key, [name for name, _ in options], hint, code="XR077")
             notices.append(f"option {key} is {'/'.join(owners)}'s; {target.name} ignores it")
         return known, notices
 

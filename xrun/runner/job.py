@@ -51,16 +51,16 @@ def read_job(text: str) -> Job:
     try:
         data = json.loads(text)
     except RecursionError as error:
-        raise InvalidValue("job is nested too deeply") from error
+        raise InvalidValue("job is nested too deeply", code="XR038") from error
     except ValueError as error:
-        raise InvalidValue(f"job is not JSON: {error}") from error
+        raise InvalidValue(f"job is not JSON: {error}", code="XR038") from error
     job = from_plain(Job, data, "job")
     if (job.component is None) == (job.app is None):
-        raise UsageError("job needs component or app, one of them")
+        raise UsageError("job needs component or app, one of them", code="XR038")
     if job.args and job.words:
-        raise UsageError("job has args and words; give the component's arguments in one way")
+        raise UsageError("job has args and words; give the component's arguments in one way", code="XR038")
     if job.app is not None and (job.args or job.words):
-        raise UsageError("job has an app, which takes no arguments; they belong to a component")
+        raise UsageError("job has an app, which takes no arguments; they belong to a component", code="XR038")
     if job.request_id == "":
-        raise UsageError("job.request_id is empty; is the variable that it comes from set?")
+        raise UsageError("job.request_id is empty; is the variable that it comes from set?", code="XR038")
     return job

@@ -153,7 +153,7 @@ class Runner:
         try:
             return signature.bind(found, component_args)
         except ValueError as error:  # how a component says that an argument won't do
-            raise InvalidValue(f"{component}: {error}") from error
+            raise InvalidValue(f"{component}: {error}", code="XR033") from error
 
     def run(
         self,

@@ -47,7 +47,7 @@ def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None =
     factory = _load(name)
     if factory is None:
         hint = plugins.broken_hint(plugins.SCHEDULERS, name)
-        raise UnknownName("scheduler", name, scheduler_names(), hint)
+        raise UnknownName("scheduler", name, scheduler_names(), hint, code="XR075")
     if name in BUILTIN:
         return factory(session, **(params or {}))
     try:

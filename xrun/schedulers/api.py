@@ -344,10 +344,11 @@ class Scheduler(abc.ABC, Generic[R]):
     def _check_target(self, there: AppDescription, query: LogQuery) -> None:
         counts = {r.role: len(r.replicas) for r in there.status.roles}
         if query.role not in counts:
-            raise UnknownName("role", str(query.role), counts)
+            raise UnknownName("role", str(query.role), counts, code="XR079")
         for k in query.replicas or ():
             if not 0 <= k < counts[query.role]:
-                raise UsageError(f"role {query.role} has replicas 0 to {counts[query.role] - 1}, not {k}")
+                last = counts[query.role] - 1
+                raise UsageError(f"role {query.role} has replicas 0 to {last}, not {k}", code="XR079")
 
 
 SchedulerFactory = Callable[..., Scheduler[Any]]

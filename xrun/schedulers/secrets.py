@@ -25,13 +25,16 @@ def _value(name: str, reference: str, env: Mapping[bytes, bytes]) -> bytes:
     if kind == "env":
         value = env.get(where.encode())
         if value is None:
-            raise InvalidValue(f"secret {name}: the environment variable {where} is not set here")
+            message = f"secret {name}: the environment variable {where} is not set here; export it, or use file:PATH"
+            raise InvalidValue(message, code="XR053")
         return value
     try:
         with open(where, "rb") as file:
             value = file.read().removesuffix(b"\n")
     except OSError as error:
-        raise InvalidValue(f"secret {name}: can't read {where}: {error.strerror}") from error
+        message = f"secret {name}: can't read {where}: {error.strerror}; check the path and who may read it"
+        raise InvalidValue(message, code="XR053") from error
     if b"\0" in value:
-        raise InvalidValue(f"secret {name}: the file {where} holds a NUL byte, which no environment can carry")
+        message = f"secret {name}: the file {where} holds a NUL byte, which no environment can carry; encode it as text"
+        raise InvalidValue(message, code="XR053")
     return value

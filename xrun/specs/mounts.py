@@ -77,9 +77,9 @@ def parse_mounts(opts: Iterable[str]) -> list[Mount]:
         if key == "type":
             groups.append({})
         if not groups or not key or not (equals or key == "readonly"):
-            raise InvalidValue(f"{word!r} is no part of a mount; the grammar is {_GRAMMAR}")
+            raise InvalidValue(f"{word!r} is no part of a mount; the grammar is {_GRAMMAR}", code="XR037")
         if key in groups[-1]:
-            raise InvalidValue(f"{word!r} is given twice for one mount; each type= begins another")
+            raise InvalidValue(f"{word!r} is given twice for one mount; each type= begins another", code="XR037")
         groups[-1][key] = value if equals else "true"
     return [_mount(group) for group in groups]
 
@@ -89,13 +89,13 @@ def _mount(group: dict[str, str]) -> Mount:
 
     kind, src, dst = group["type"], group.get("src", ""), group.get("dst", "")
     if kind not in [t.value for t in MountType]:
-        raise InvalidValue(f"mount type {kind!r} is not one of bind, volume, device")
+        raise InvalidValue(f"mount type {kind!r} is not one of bind, volume, device", code="XR037")
     useless = "readonly" if kind == MountType.DEVICE else "perm"
     if useless in group:
-        raise InvalidValue(f"a {kind} mount has no {useless}; the grammar is {_GRAMMAR}")
+        raise InvalidValue(f"a {kind} mount has no {useless}; the grammar is {_GRAMMAR}", code="XR037")
     dst = dst or (src if kind == MountType.DEVICE else "")
     if not src or not dst:
-        raise InvalidValue(f"a {kind} mount needs src and dst; the grammar is {_GRAMMAR}")
+        raise InvalidValue(f"a {kind} mount needs src and dst; the grammar is {_GRAMMAR}", code="XR037")
     if kind == MountType.DEVICE:
         return DeviceMount(src, dst, group.get("perm", "rwm"))
     read_only: bool = decode(group.get("readonly", "false"), bool)

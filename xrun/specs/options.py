@@ -97,10 +97,11 @@ class runopts:  # noqa: N801 - TorchX's name
         """
         for key in cfg:
             if key not in self._options:
-                raise UnknownName("option", key, self._options)
+                raise UnknownName("option", key, self._options, code="XR077")
         missing = [o.name for o in self._options.values() if o.is_required and o.name not in cfg]
         if missing:
-            raise InvalidValue(f"required option {', '.join(missing)} is not set; give it with -cfg {missing[0]}=VALUE")
+            message = f"required option {', '.join(missing)} is not set; give it with -cfg {missing[0]}=VALUE"
+            raise InvalidValue(message, code="XR034")
         return self.options_type(**{key: self._value(key, value) for key, value in cfg.items()})
 
     def check(self, values: Mapping[str, CfgVal]) -> None:

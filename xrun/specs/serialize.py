@@ -60,7 +60,7 @@ def from_json(text: str) -> AppDef:
     try:
         return from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise InvalidValue(f"not JSON: {error}") from error
+        raise InvalidValue(f"not JSON: {error}", code="XR038") from error
 
 
 def to_yaml(app: AppDef) -> str:
@@ -81,7 +81,7 @@ def from_yaml(text: str) -> AppDef:
     try:
         data = yaml.load(text, Loader=_c_or_python("SafeLoader"))  # noqa: S506 - a safe loader either way
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2024-13-45 is a ValueError
-        raise InvalidValue(f"not YAML: {' '.join(str(error).split())}") from error
+        raise InvalidValue(f"not YAML: {' '.join(str(error).split())}", code="XR038") from error
     return from_dict(data)
 
 
@@ -121,17 +121,17 @@ def from_plain(cls: type[T], data: Any, path: str) -> T:
         InvalidValue: an unknown field, a missing one, or a value of the wrong type.
     """
     if not isinstance(data, Mapping):
-        raise InvalidValue(f"{path} is {_article(data)}, it must be a mapping of {cls.__name__}'s fields")
+        raise InvalidValue(f"{path} is {_article(data)}, it must be a mapping of {cls.__name__}'s fields", code="XR038")
     hashable: Any = cls  # a class is; mypy does not see it
     hints = _hints(hashable)
     for key in data:
         if key not in hints:
             near = suggestion(key, hints) if isinstance(key, str) else ""
-            raise InvalidValue(f"{path} has an unknown field {shown(key)}{near}")
+            raise InvalidValue(f"{path} has an unknown field {shown(key)}{near}", code="XR038")
     required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     missing = [name for name in required if name not in data]
     if missing:
-        raise InvalidValue(f"{path} lacks {', '.join(missing)}")
+        raise InvalidValue(f"{path} lacks {', '.join(missing)}", code="XR038")
     return cls(**{key: _convert(hints[key], value, f"{path}.{key}") for key, value in data.items()})
 
 
@@ -153,15 +153,16 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return _convert_union(hint, value, path)
     if origin is list:
         if not isinstance(value, list):
-            raise InvalidValue(f"{path} is {_article(value)}, it must be a list")
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a list", code="XR038")
         return [_convert(typing.get_args(hint)[0], v, f"{path}[{i}]") for i, v in enumerate(value)]
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping")
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping", code="XR038")
         return {_key(k, path): _convert(typing.get_args(hint)[1], v, f"{path}.{k}") for k, v in value.items()}
     if origin is typing.Literal:
         if value not in typing.get_args(hint) or isinstance(value, bool):
-            raise InvalidValue(f"{path} is {shown(value)}, it must be {' or '.join(map(repr, typing.get_args(hint)))}")
+            allowed = " or ".join(map(repr, typing.get_args(hint)))
+            raise InvalidValue(f"{path} is {shown(value)}, it must be {allowed}", code="XR038")
         return value
     if is_dataclass(hint):
         return from_plain(typing.cast("type", hint), value, path)
@@ -169,7 +170,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return _convert_enum(hint, value, path)
     accepted: Any = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
-        raise InvalidValue(f"{path} is {_article(value)} ({shown(value)}), it must be {_article(hint())}")
+        raise InvalidValue(f"{path} is {_article(value)} ({shown(value)}), it must be {_article(hint())}", code="XR038")
     return value
 
 
@@ -179,10 +180,12 @@ def _convert_union(hint: Any, value: Any, path: str) -> Any:
         return None
     if all(a in _MOUNT_TYPES for a in options):
         if not isinstance(value, Mapping):
-            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping of a mount's fields")
+            raise InvalidValue(f"{path} is {_article(value)}, it must be a mapping of a mount's fields", code="XR038")
         kind = value.get("type")
         if not isinstance(kind, str) or kind not in _MOUNT_CLASSES:
-            raise InvalidValue(f"{path}.type is {shown(kind)}, it must be one of {', '.join(_MOUNT_CLASSES)}")
+            raise InvalidValue(
+                f"{path}.type is {shown(kind)}, it must be one of {', '.join(_MOUNT_CLASSES)}", code="XR038"
+            )
         return from_plain(_MOUNT_CLASSES[kind], {k: v for k, v in value.items() if k != "type"}, path)
     return _convert(options[0], value, path)
 
@@ -192,12 +195,12 @@ def _convert_enum(hint: type[Enum], value: Any, path: str) -> Enum:
         return hint(value)
     except ValueError:
         names = [str(e.value) for e in hint]
-        raise InvalidValue(f"{path} is {shown(value)}{suggestion(shown(value), names)}") from None
+        raise InvalidValue(f"{path} is {shown(value)}{suggestion(shown(value), names)}", code="XR038") from None
 
 
 def _key(key: Any, path: str) -> str:
     if not isinstance(key, str):
-        raise InvalidValue(f"{path} has the key {shown(key)}, {_article(key)}; keys must be strings")
+        raise InvalidValue(f"{path} has the key {shown(key)}, {_article(key)}; keys must be strings", code="XR038")
     return key
 
 

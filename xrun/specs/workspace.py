@@ -31,9 +31,9 @@ class Workspace:
         for part in filter(None, text.split(",")):
             dst, equals, src = part.partition("=")
             if equals and not src:
-                raise InvalidValue(f"workspace {part!r} has no source; write DIR or dst=DIR")
+                raise InvalidValue(f"workspace {part!r} has no source; write DIR or dst=DIR", code="XR039")
             source, place = (src, dst) if equals else (part, "")
             if source in projects:
-                raise InvalidValue(f"workspace {text!r} has {source!r} twice; a source goes to one place")
+                raise InvalidValue(f"workspace {text!r} has {source!r} twice; a source goes to one place", code="XR039")
             projects[source] = place
         return Workspace(projects)

@@ -15,16 +15,11 @@ from xrun.specs.schema import DIALECT, described, object_schema, schema_of
 
 ID = "urn:xrun:schema:config"
 
-_REFERENCE = {
-    "description": "A value from the environment.",
-    "type": "object",
-    "properties": {
-        "env": {"type": "string", "description": "the variable's name"},
-        "default": {"description": "the value if the variable is not set"},
-    },
-    "required": ["env"],
-    "additionalProperties": False,
+_VARIABLE = {"type": "string", "description": "The variable's name."}
+_NO_REFERENCE = {
+    "not": {"required": ["env"], "properties": {"env": _VARIABLE}, "propertyNames": {"enum": ["env", "default"]}}
 }
+"""A dict of that shape is taken for a reference to the environment, so as a dict it must not be written."""
 _NO_PROFILE = {"not": {"const": DEFAULT_SESSION}, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@+=-]*$"}
 
 
@@ -42,7 +37,7 @@ def config_schema(*, with_plugins: bool = False) -> dict[str, Any]:
     profiles = {"type": "object", "propertyNames": _NO_PROFILE, "additionalProperties": profile}
     properties = {"run": run, **common, "named_resources": resources, "profiles": profiles}
     head = {"$schema": DIALECT, "$id": ID, "title": "xrun.toml", "description": "Configuration of xrun."}
-    return {**head, "$defs": {"reference": _REFERENCE}, **_closed(properties)}
+    return {**head, **_closed(properties)}
 
 
 def _schedulers(with_plugins: bool) -> dict[str, Any]:
@@ -92,6 +87,23 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_reference(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry's schema, and beside it ``{env = "NAME"}``, here and inside of lists and dicts."""
     outer: dict[str, Any] = {key: entry[key] for key in ("description", "default") if key in entry}
     inner = {key: value for key, value in entry.items() if key not in outer}
-    return {**outer, "anyOf": [inner, {"$ref": "#/$defs/reference"}]} if inner else outer
+    if not inner:
+        return outer
+    inner = _inside(inner)
+    default = {"description": "The value if the variable is not set.", **inner}
+    reference = {"type": "object", "required": ["env"], **_closed({"env": _VARIABLE, "default": default})}
+    return {**outer, "anyOf": [inner, reference]}
+
+
+def _inside(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema with references allowed in what it holds."""
+    schema = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            schema[key] = _or_reference(schema[key])
+    if "anyOf" in schema:
+        schema["anyOf"] = [_inside(choice) for choice in schema["anyOf"]]
+    return {**schema, **_NO_REFERENCE} if schema.get("type") == "object" else schema

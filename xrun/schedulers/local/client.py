@@ -11,10 +11,10 @@ import threading
 import time
 from contextlib import suppress
 
-from xrun.errors import BackendError
+from xrun.errors import BackendError, describe_os_error
 from xrun.schedulers.local import processes, state
 from xrun.schedulers.local.forker import Forker
-from xrun.schedulers.local.launch import CREATED, EXISTS, Launch, fork_supervisor
+from xrun.schedulers.local.launch import CREATED, ENDED, EXISTS, Launch, fork_supervisor
 
 _LONGEST = 1e6  # seconds; poll(2) takes no more than 24 days
 _ANSWER = 5.0  # seconds that a supervisor with many visitors may let us wait
@@ -41,14 +41,22 @@ class LocalClient:
         Raises:
             BackendError: it can't be made.
         """
-        if self._own_process:
-            answer: str | None = fork_supervisor(launch)
-        else:
-            # an answer that was lost with its forker is asked for again: what was made then is there now
-            answer = self._current_forker().fork(launch) or self._current_forker(anew=True).fork(launch)
+        try:
+            answer = self._fork(launch)
+        except OSError as error:
+            raise BackendError(describe_os_error(error, "start a process"), code="XR100") from error
         if answer in (CREATED, EXISTS):
             return answer == CREATED
-        raise BackendError(answer or "the local forker ended twice in a row", code="XR100")
+        if answer in (None, ENDED):
+            message = f"{answer or 'the local forker ended twice in a row'}; was it killed, for want of memory perhaps?"
+            raise BackendError(message, code="XR100")
+        raise BackendError(answer, code="XR102")
+
+    def _fork(self, launch: Launch) -> str | None:
+        if self._own_process:
+            return fork_supervisor(launch)
+        # an answer that was lost with its forker is asked for again: what was made then is there now
+        return self._current_forker().fork(launch) or self._current_forker(anew=True).fork(launch)
 
     def close(self) -> None:
         """Ends the forker, if there is one."""

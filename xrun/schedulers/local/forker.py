@@ -16,7 +16,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from xrun.schedulers.local.launch import Launch, detach, supervise
+from xrun.schedulers.local.launch import ENDED, Launch, detach, supervise
 from xrun.schedulers.local.supervisor import Plan
 from xrun.specs.serialize import from_dict
 
@@ -101,7 +101,7 @@ def serve(fileno: int) -> None:
                 workers[worker.fileno()] = worker
                 poll.register(worker, select.POLLIN)
                 answer = _ask(worker, request)
-            _send(launcher, answer or b"its supervisor ended at once")
+            _send(launcher, answer or ENDED.encode())
 
 
 def _ask(worker: socket.socket, request: bytes) -> bytes | None:

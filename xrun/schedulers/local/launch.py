@@ -23,7 +23,8 @@ from xrun.schedulers.home import HOME_VARIABLE
 from xrun.schedulers.local import state
 from xrun.schedulers.local.supervisor import Plan, Supervisor
 
-CREATED, EXISTS = "created", "exists"
+CREATED, EXISTS, ENDED = "created", "exists", "its supervisor ended at once"
+"""Answers about an app in the making; any other is why it could not be made."""
 
 _NAMESAKE = 5.0  # seconds to wait for an address that somebody else has
 
@@ -54,7 +55,7 @@ def fork_supervisor(launch: Launch) -> str:
     os.close(writer)
     with open(reader, encoding="utf-8") as file:
         answer = file.read()
-    return answer or "its supervisor ended at once"
+    return answer or ENDED
 
 
 def detach(keep: int) -> int:

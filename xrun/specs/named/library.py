@@ -40,7 +40,7 @@ class NamedResources(Mapping[str, Resource]):
         if resource is None:
             resource = next((found for known, found in self._added(name) if known == name), None)
         if resource is None:
-            raise UnknownResource("named resource", name, self, hint=self._why_broken(name))
+            raise UnknownResource("named resource", name, self, self._why_broken(name), code="XR078")
         return deepcopy(resource)
 
     def __iter__(self) -> Iterator[str]:
