@@ -133,7 +133,9 @@ class Engine:
                 f"no permission to use the docker engine at {self.host}; add yourself to its group"
             )
         return BackendUnavailable(
-            f"the docker engine at {self.host} can't be reached ({reason:.200}); is it running? DOCKER_HOST names another"
+            f"the docker engine at {self.host} can't be reached ({reason:.200}); is it running? "
+            "DOCKER_HOST names another",
+            code=_UNREACHABLE,
         )
 
 

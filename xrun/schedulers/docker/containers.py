@@ -106,7 +106,7 @@ def stop(engine: Engine, containers: Iterable[Seen], grace: float) -> None:
             if error.status not in (NOT_MODIFIED, NOT_THERE):
                 raise
 
-    side_by_side([lambda c=c: one(c) for c in containers])  # type: ignore[misc]
+    side_by_side([lambda c=c: one(c) for c in containers])
 
 
 def remove(engine: Engine, container: str) -> bool:
@@ -257,5 +257,5 @@ def _time(text: str) -> float:
         return 0.0
     whole, _, rest = text.partition(".")
     digits = rest.rstrip("Z").partition("+")[0].partition("-")[0]
-    base = datetime.fromisoformat(whole.rstrip("Z") + "+00:00").timestamp()
+    base = datetime.fromisoformat(f"{whole.rstrip('Z')}Z").timestamp()
     return base + (float(f"0.{digits}") if digits else 0.0)

@@ -11,6 +11,8 @@ from xrun.schedulers.docker import labels
 from xrun.schedulers.docker.client import Engine
 
 _RECONNECT = 0.5
+_AGAIN = (0.05, 0.2, 1.0)
+"""Seconds after an event at which to look again: the engine tells of an end before its list shows it."""
 
 
 class Changes:
@@ -27,6 +29,7 @@ class Changes:
         self._engine = engine
         self._filters = {"type": ["container"], "label": [f"{labels.APP_ID}={app_id}" if app_id else labels.APP_ID]}
         self._changed = threading.Event()
+        self._again: list[float] = []
         self._ended = False
         self._stream: object | None = None
         self._ready = threading.Event()
@@ -45,11 +48,17 @@ class Changes:
         if stream is not None:
             stream.close()  # type: ignore[attr-defined] # the SDK's CancellableStream
 
-    def wait(self, timeout: float | None) -> bool:
-        """Waits for a change since the last call, at most ``timeout`` seconds; whether there was one."""
-        changed = self._changed.wait(timeout)
-        self._changed.clear()
-        return changed
+    def wait(self, timeout: float) -> None:
+        """Waits for a change since the last call, or for the time to look once more after one.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        if self._changed.wait(min([timeout, *(max(0.0, at - time.monotonic()) for at in self._again[:1])])):
+            self._changed.clear()
+            self._again = [time.monotonic() + delay for delay in _AGAIN]
+        elif self._again and time.monotonic() >= self._again[0]:
+            self._again.pop(0)
 
     def _listen(self) -> None:
         while not self._ended:

@@ -28,7 +28,7 @@ _QUEUED = 256
 
 
 class _Message(NamedTuple):
-    """One message of the log; ``stamp`` is the engine's text of its time, which orders messages and tells them apart."""
+    """One message of the log; ``stamp``, the engine's text of its time, orders messages and tells them apart."""
 
     stamp: str
     stream: Stream

@@ -1,7 +1,7 @@
 """What is to be done next for an app whose containers are given. Pure: no engine, no clock, no memory.
 
-The rules are the contract's (see `xrun.schedulers.lifecycle`), told from what is there instead of from what happened, so
-that a supervisor may die at any moment and another go on. A restart is decided by creating the next attempt of the
+The rules are the contract's (see `xrun.schedulers.lifecycle`), told from what is there instead of from what happened,
+so that a supervisor may die at any moment and another go on. A restart is decided by creating the next attempt of the
 replica that failed: its counters make every other attempt that belongs to the restart old. An end is decided by a
 `Verdict`, which is recorded before anything is stopped.
 """

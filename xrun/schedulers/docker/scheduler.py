@@ -127,7 +127,7 @@ class DockerScheduler(Scheduler[DockerRequest]):
         removed = False
         if found is not None:
             gone = containers.side_by_side(
-                [lambda c=c: containers.remove(self._engine, c.id) for c in reversed(found.containers)]  # type: ignore[misc]
+                [lambda c=c: containers.remove(self._engine, c.id) for c in reversed(found.containers)]
             )
             removed = any(gone) or bool(found.containers)
             containers.remove(self._engine, labels.verdict_name(app_id))
@@ -203,7 +203,7 @@ class DockerScheduler(Scheduler[DockerRequest]):
                 if not info.request.is_supervised:
                     self._decide_unstarted(found, c)
 
-        containers.side_by_side([lambda c=c: one(c) for c in found.containers])  # type: ignore[misc]
+        containers.side_by_side([lambda c=c: one(c) for c in found.containers])
 
     def _decide_unstarted(self, found: Found, c: Seen) -> None:
         state = containers.state_of(containers.inspect(self._engine, c.id))

@@ -1,7 +1,7 @@
 """The process that does for an app what the engine doesn't: gang, retries, time limit.
 
-It keeps nothing: all it knows it reads from the engine, so it may be killed at any moment and another one go on. A lock a
-host and app keeps it from being there twice; twice would do no harm.
+It keeps nothing: all it knows it reads from the engine, so it may be killed at any moment and another one go on. A lock
+keeps it from being there twice on one host; twice would do no harm.
 """
 
 from __future__ import annotations
@@ -27,35 +27,41 @@ _ENGINE_AWAY = 3600.0  # seconds without an engine after which it gives up; the 
 
 
 def ensure(engine: Engine, app_id: str) -> None:
-    """Starts a supervisor for an app unless one is at it on this host."""
-    with try_lock(app_id) as free:
-        if not free:
+    """Starts a supervisor for an app unless one is at it on this host; it inherits the lock, so there is no gap."""
+    with try_lock(app_id) as fd:
+        if fd is None:
             return
-    env = {**os.environ, "DOCKER_HOST": engine.host}
-    subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__, app_id],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env={**env, "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)},
-    )
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, app_id, str(fd)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            pass_fds=(fd,),
+            env={
+                **os.environ,
+                "DOCKER_HOST": engine.host,
+                "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p),
+            },
+        )
 
 
 @contextmanager
-def try_lock(app_id: str) -> Iterator[bool]:
-    """The app's lock on this host, or False if somebody has it."""
+def try_lock(app_id: str) -> Iterator[int | None]:
+    """The app's lock on this host, as the descriptor that holds it; None if somebody else has it."""
     folder = os.path.join(home(), "docker")
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, f"{app_id}.lock")
-    with open(path, "w", encoding="utf-8") as file:
+    fd = os.open(os.path.join(folder, f"{app_id}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
-        yield True
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def supervise(engine: Engine, app_id: str) -> None:
@@ -109,10 +115,10 @@ def _perform(
     containers.stop(engine, [a.container for a in actions if isinstance(a, Stop)], grace)
     creations = [a for a in actions if isinstance(a, Create)]
     containers.side_by_side(
-        [lambda a=a: containers.create_next(engine, a.previous, a.restarts, found.app_id) for a in creations]  # type: ignore[misc]
+        [lambda a=a: containers.create_next(engine, a.previous, a.restarts, found.app_id) for a in creations]
     )
     starts = [a.container for a in actions if isinstance(a, Start)]
-    containers.side_by_side([lambda c=c: _start(engine, c, failures) for c in starts])  # type: ignore[misc]
+    containers.side_by_side([lambda c=c: _start(engine, c, failures) for c in starts])
     for a in actions:
         if isinstance(a, Decide):
             containers.decide(engine, found, Verdict(a.state, a.reason, a.failed, time.time()))
@@ -148,19 +154,16 @@ def _time_left(found: Found, limit: float) -> float | None:
 
 
 def main() -> None:
-    """``python -m xrun.schedulers.docker.supervisor APP_ID``."""
+    """``python -m xrun.schedulers.docker.supervisor APP_ID FD``; the descriptor holds the app's lock."""
     app_id = sys.argv[1]
-    with try_lock(app_id) as free:
-        if not free:
-            return
-        engine = Engine()
-        try:
-            supervise(engine, app_id)
-        except XrunError:
-            pass  # there is nobody to tell; the next xrun command starts another
-        finally:
-            engine.close()
-        os.unlink(os.path.join(home(), "docker", f"{app_id}.lock"))
+    engine = Engine()
+    try:
+        supervise(engine, app_id)
+    except XrunError:
+        pass  # there is nobody to tell; the next xrun command starts another
+    finally:
+        engine.close()
+    os.unlink(os.path.join(home(), "docker", f"{app_id}.lock"))
 
 
 if __name__ == "__main__":
