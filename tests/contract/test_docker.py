@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("docker")
 
 class TestDocker(SchedulerContract):
     scheduler = "docker"
-    image = "bb:1"
+    image = "bbpy:1"
     inherits_env = False
     timeout = 120
     skew = 1.5

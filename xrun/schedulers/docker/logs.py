@@ -21,6 +21,7 @@ from xrun.schedulers.docker.labels import Seen
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 
 _HEAD = 8
+_PIECE = 16384
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 _AWAY = 120.0  # seconds without an engine after which a follower gives up
 _RETRY = 0.5
@@ -221,15 +222,19 @@ def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, after:
 
 
 def _frames(stream: Any) -> Iterator[_Message]:
+    cut: set[Stream] = set()
     while True:
         head = _exactly(stream, _HEAD)
-        if head is None:
-            return
-        body = _exactly(stream, int.from_bytes(head[4:], "big"))
-        if body is None:
+        body = None if head is None else _exactly(stream, int.from_bytes(head[4:], "big"))
+        if head is None or body is None:
             return
         stamp, _, data = body.partition(b" ")
-        yield _Message(_padded(stamp.decode("ascii", "replace")), _STREAMS.get(head[0], Stream.STDOUT), data)
+        which = _STREAMS.get(head[0], Stream.STDOUT)
+        if which in cut:
+            data = b"\n" + data
+        # engine 20.10 keeps a long line in pieces of this size and drops the newline behind the last, shorter one
+        (cut.discard if data.endswith(b"\n") or len(data) >= _PIECE else cut.add)(which)
+        yield _Message(_padded(stamp.decode("ascii", "replace")), which, data)
 
 
 def _exactly(stream: Any, count: int) -> bytes | None:

@@ -187,9 +187,18 @@ class DockerScheduler(Scheduler[DockerRequest]):
                     config["Labels"] |= own
                 created = containers.create(self._engine, labels.container_name(asked.app_id, role.name, k, 0), config)
                 if not created and not made:
+                    self._await_head(asked.app_id)
                     return False
                 made = True
         return made
+
+    def _await_head(self, app_id: str) -> None:
+        """A name is taken a moment before its container is listed."""
+        for _ in range(100):
+            found = self._find(app_id)
+            if found is not None and found.head is not None:
+                return
+            time.sleep(0.05)
 
     def _start(self, info: AppDryRunInfo[DockerRequest]) -> None:
         found = self._find(info.app_id)
