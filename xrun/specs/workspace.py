@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from xrun.errors import InvalidValue
 
+GIT_ROOT = "git://"
+"""The source that stands for the top of the git repository around the current folder, as it is on disk."""
+
 
 @dataclass
 class Workspace:
-    """Folders or fsspec URLs, each with the place inside the job's working directory where it goes.
+    """Folders, fsspec URLs or `GIT_ROOT`, each with the place inside the job's working directory where it goes.
 
     Attributes:
         projects: source -> folder below the job's working directory (``""`` is that directory itself).

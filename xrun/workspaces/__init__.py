@@ -1,7 +1,7 @@
 """How local code travels with a job: which files, as which layer over an image. Talks to no system.
 
 `sources` says where files come from, `ignore` which of them stay at home, `tree` what is left, `manifest` what it
-hashes to, `layer` what it is as a tar archive. `build` makes an image of it in an `ImageStore`,
+hashes to, `layer` what it is as a tar archive. `builder` makes an image of it in an `ImageStore`,
 which a scheduler's client is.
 
 What travels of a source, a folder or an fsspec URL:
@@ -19,8 +19,8 @@ What travels of a source, a folder or an fsspec URL:
 
 from __future__ import annotations
 
-from xrun.workspaces.build import BASE, HASH, ImageStore, StoredImage, build
-from xrun.workspaces.sources import GIT_ROOT, local_folder
+from xrun.workspaces.builder import BASE, HASH, ImageStore, StoredImage, build
+from xrun.workspaces.sources import local_folder
 from xrun.workspaces.tree import DOCKERFILE
 
-__all__ = ["BASE", "DOCKERFILE", "GIT_ROOT", "HASH", "ImageStore", "StoredImage", "build", "local_folder"]
+__all__ = ["BASE", "DOCKERFILE", "HASH", "ImageStore", "StoredImage", "build", "local_folder"]

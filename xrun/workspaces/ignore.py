@@ -10,11 +10,12 @@ from xrun.workspaces.problems import IGNORE, refused, shown_path, unreadable
 from xrun.workspaces.sources import git_top
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern as Pattern
 
 # bytes that are no ASCII become characters that nothing takes for a space or a letter
 _HIGH = {byte: 0xF700 + byte for byte in range(0x80, 0x100)}
+
+_FOLDER = "ps_d"
 
 XRUN, DOCKER, GIT = ".xrunignore", ".dockerignore", ".gitignore"
 
@@ -31,12 +32,12 @@ class Rules(Protocol):
         ...
 
     def inside(self, path: str) -> Rules:
-        """What holds in a folder."""
+        """What holds in a folder; ``""`` is the source's top folder."""
         ...
 
 
 def rules_of(top: str, *, within: bool = False) -> Rules:
-    """What holds in a source's top folder.
+    """What holds around a source's top folder; `Rules.inside` reads on from there.
 
     Args:
         top: the folder.
@@ -46,10 +47,10 @@ def rules_of(top: str, *, within: bool = False) -> Rules:
         InvalidJob: an ignore file can't be read or understood.
     """
     if os.path.lexists(os.path.join(top, XRUN)):
-        return GitRules(XRUN, top, "").inside("")
+        return GitRules(XRUN, top, "")
     if os.path.lexists(os.path.join(top, DOCKER)):
         return DockerRules(_docker_patterns(os.path.join(top, DOCKER)))
-    return (GitRules(GIT, top, "") if within else _above(top)).inside("")
+    return GitRules(GIT, top, "") if within else _above(top)
 
 
 class GitRules:
@@ -62,16 +63,19 @@ class GitRules:
         known: the folders with patterns so far, as their length as a path and their patterns, the nearest first.
     """
 
-    def __init__(self, file_name: str, top: str, below: str, known: tuple[tuple[int, GitIgnoreSpec], ...] = ()) -> None:
+    def __init__(
+        self, file_name: str, top: str, below: str, known: tuple[tuple[int, tuple[Pattern, ...]], ...] = ()
+    ) -> None:
         self._file_name, self._top, self._below, self._known = file_name, top, below, known
 
     def ignored(self, path: str, is_folder: bool) -> bool:
         """As git says: the last pattern that matches."""
         text = _bytes_as_text(self._below + path) + "/" * is_folder
-        for length, spec in self._known:
-            include = spec.check_file(text[length:]).include
-            if include is not None:
-                return include
+        for length, patterns in self._known:
+            below = text[length:]
+            for pattern in patterns:
+                if _is_meant(pattern, below):
+                    return bool(pattern.include)
         return False
 
     def searched(self, path: str) -> bool:
@@ -88,11 +92,9 @@ class GitRules:
 
     def with_lines(self, folder: str, lines: list[bytes], file: str) -> GitRules:
         """With more patterns, for the paths in a folder."""
-        from pathspec import GitIgnoreSpec
-
         patterns = [p for number, line in enumerate(lines, 1) for p in _compile(_bytes_to_text(line), file, number)]
         length = len(_bytes_as_text(folder)) + 1 if folder else 0
-        known = ((length, GitIgnoreSpec(patterns)), *self._known)
+        known = ((length, tuple(reversed(patterns))), *self._known)
         return GitRules(self._file_name, self._top, self._below, known)
 
 
@@ -124,6 +126,8 @@ class DockerRules:
 
     def inside(self, path: str) -> DockerRules:
         """The same patterns, with what is known of the folder."""
+        if not path:
+            return self
         text = _readable(path)
         matched = (
             was or pattern.match_file(text) is not None
@@ -176,6 +180,22 @@ def _compile(line: str, file: str, number: int) -> list[Pattern]:
         message = f"the pattern {shown_path(line)} can't be understood"
         raise refused(IGNORE, place, message, "write it as in .gitignore") from error
     return [pattern for pattern in spec.patterns if pattern.include is not None]
+
+
+def _is_meant(pattern: Pattern, text: str) -> bool:
+    """Whether a pattern says something about a path itself, not about a folder that it is in: git forgets those.
+
+    pathspec's patterns match both, and have a group at the ``/`` after a folder.
+    """
+    regex = pattern.regex
+    if regex is None:
+        return False
+    if _FOLDER not in regex.groupindex:
+        return regex.search(text.removesuffix("/")) is not None
+    if regex.pattern[0] != "^":  # any folder, however deep: the first of them is found
+        return text.endswith("/")
+    found = regex.search(text)
+    return found is not None and found.start(_FOLDER) in (-1, len(text) - 1)
 
 
 def _lines(file: str) -> list[bytes]:

@@ -11,14 +11,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xrun.errors import XrunError
-from xrun.specs.workspace import Workspace
+from xrun.specs.workspace import GIT_ROOT, Workspace
 from xrun.workspaces.problems import FETCH, SOURCE, refused
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
-
-GIT_ROOT = "git://"
-"""The source that stands for the top of the git repository around the current folder, as it is on disk."""
 
 _CHUNK = 1024 * 1024
 

@@ -82,9 +82,11 @@ def _walk(source: Source, said: list[str]) -> Iterator[Entry]:
     """What travels of one source. Links are not followed, so that this ends."""
     waiting: list[tuple[str, Rules, bool]] = [("", rules_of(source.folder, within=source.fetched), True)]
     while waiting:
-        folder, rules, travels = waiting.pop()
+        folder, above, travels = waiting.pop()
+        inside = _scan(os.path.join(source.folder, folder))
+        rules = above.inside(folder)
         held: list[Entry] = []
-        for there in _scan(os.path.join(source.folder, folder)):
+        for there in inside:
             path = f"{folder}/{there.name}" if folder else there.name
             if there.name == ".git":
                 continue
@@ -92,7 +94,7 @@ def _walk(source: Source, said: list[str]) -> Iterator[Entry]:
             ignored = rules.ignored(path, is_folder) and path != DOCKERFILE
             if is_folder:
                 if not ignored or rules.searched(path):
-                    waiting.append((path, rules.inside(path), not ignored))
+                    waiting.append((path, rules, not ignored))
                 if not ignored:
                     held.append(Entry(posixpath.join(source.place, path), FOLDER, there.path))
             elif not ignored:

@@ -29,7 +29,7 @@ PULL = ("missing", "always", "never")
 _HELPER = "xrun-build"  # begins the name of the container that a layer is made in
 _SLOW = 3600  # seconds for an answer of the engine about a layer of many gigabytes
 _FORGOTTEN = 86_400  # age in seconds of another machine's helper container that nobody will come back to
-_ABSENT, _FAILED, _VOLUME = "XR134", "XR137", "XR138"
+_ABSENT, _FAILED, _VOLUME = "XR125", "XR137", "XR138"
 
 Progress = Callable[[str], None]
 

@@ -15,6 +15,7 @@ from xrun.specs.app import AppDef
 from xrun.specs.options import CommonOptions, option
 from xrun.specs.problems import Problem
 from xrun.specs.role import Role
+from xrun.specs.workspace import GIT_ROOT
 
 MAX_REPLICAS = 10_000
 """Processes that one app may ask of this machine; more is a typing error that would take it down."""
@@ -37,7 +38,7 @@ class LocalRequest(NamedTuple):
         handle: its handle.
         app: the job; nobody changes it any more.
         options: how to run it.
-        workdir: working directory of the replicas; empty for the launcher's.
+        workdir: working directory of the replicas: a folder, `GIT_ROOT`, or empty for the launcher's.
     """
 
     app_id: str
@@ -76,7 +77,9 @@ def render(request: LocalRequest) -> str:
         f"export XRUN_APP_ID={request.app_id} XRUN_HANDLE={shlex.quote(request.handle)} XRUN_ATTEMPT=0",
         'export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"',
     ]
-    if request.workdir:
+    if request.workdir == GIT_ROOT:
+        lines.append('cd "$(git rev-parse --show-toplevel)" || exit')
+    elif request.workdir:
         lines.append(f"cd {shlex.quote(request.workdir)} || exit")
     lines.append("pids=")
     for role in request.app.roles:
@@ -103,7 +106,8 @@ def _role_lines(request: LocalRequest, role: Role) -> list[str]:
         "XRUN_ERROR_FILE",
         "TORCHELASTIC_ERROR_FILE",
     )
-    values = replica.app_values(request.app_id, role, request.workdir or ".")
+    folder = "." if request.workdir in ("", GIT_ROOT) else request.workdir
+    values = replica.app_values(request.app_id, role, folder)
     lines = [f"# role {role.name}", f"XRUN_REPLICA_ID=0; while [ $XRUN_REPLICA_ID -lt {role.num_replicas} ]; do ("]
     lines.append(
         "  export XRUN_REPLICA_ID " + " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items() if k not in fixed)
@@ -143,7 +147,7 @@ def _workdir(roles: Sequence[Role]) -> str:
     if not folders:
         return ""
     folder = next(iter(folders))
-    if len(folders) > 1 or folder is None or "://" in folder:
+    if len(folders) > 1 or folder is None or ("://" in folder and folder != GIT_ROOT):
         message = "local runs in one local folder, the same for all roles, as it stands"
         raise Unsupported([Problem("XR048", "roles[0].workspace", message, "give one folder, as in --workspace .")])
     return folder

@@ -28,6 +28,7 @@ from xrun.specs.problems import Problem
 from xrun.specs.role import SCRIPT
 from xrun.specs.serialize import to_dict
 from xrun.specs.states import is_terminal
+from xrun.specs.workspace import GIT_ROOT
 
 # seconds between looks at a supervisor that can't be listened to: it has hung up and not yet let go of its lock, or is
 # in another network namespace
@@ -88,7 +89,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
         """
         self._sweep()
         asked = info.request
-        workdir = os.path.abspath(asked.workdir or _current_folder())
+        workdir = os.path.abspath(_folder(asked.workdir) or _current_folder())
         _check_files(asked.app, workdir)
         env = dict(os.environb) if asked.options.inherit_env else {}
         devices = self._devices(asked)
@@ -246,6 +247,14 @@ def _head(info: AppDryRunInfo[LocalRequest]) -> dict[str, Any]:
         "host": state.host_identity(),
         "version": __version__,
     }
+
+
+def _folder(workdir: str) -> str:
+    if workdir != GIT_ROOT:
+        return workdir
+    from xrun.workspaces import local_folder
+
+    return local_folder(workdir)
 
 
 def _current_folder() -> str:
