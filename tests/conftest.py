@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.systems import engine
+from tests.systems.engine import DockerSystem
+
 
 @pytest.fixture
 def xrun_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -16,6 +19,13 @@ def xrun_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("XRUN_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def docker_system() -> Iterator[DockerSystem]:
+    """An engine, a registry and an image of our own; tests with it are of the xdist group ``docker``."""
+    with engine.started() as system:
+        yield system
 
 
 @pytest.hookimpl(hookwrapper=True)

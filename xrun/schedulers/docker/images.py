@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,10 @@ WORKDIR = "/workspace"
 
 PULL = ("missing", "always", "never")
 """When an image is pulled from its registry."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the builder paints what programs write to stderr
+# how lines begin that the builder says about itself
+_BUILDERS_OWN = ("Step ", " ---> ", "Removing intermediate container ")
 
 _HELPER = "xrun-build"  # begins the name of the container that a layer is made in
 _SLOW = 3600  # seconds for an answer of the engine about a layer of many gigabytes
@@ -129,7 +134,7 @@ class Images:
 
     def build(self, context: Iterator[bytes], args: Mapping[str, str], labels: Mapping[str, str], key: str) -> str:
         """By the engine's classic builder; its output is progress."""
-        name, last = f"{REPOSITORY}:{key}", ""
+        name, last, reason = f"{REPOSITORY}:{key}", "", ""
         self._progress(f"building {DOCKERFILE}")
         with self._patient() as slow, slow.doing(f"build {DOCKERFILE}") as api:
             events = api.build(
@@ -144,14 +149,14 @@ class Images:
                 forcerm=True,
                 decode=True,
             )
-            for event in events:
-                if "error" in event:
-                    reason = " ".join(str(event["error"]).split())
-                    said = f"; the last it said: {last}" if last and last not in reason else ""
-                    raise BackendError(f"{DOCKERFILE} can't be built: {reason}{said}", code=_FAILED)
-                for line in str(event.get("stream", "")).splitlines():
-                    last = line.strip() or last
+            for event in events:  # to their end, so that the connection is free again
+                reason = reason or " ".join(str(event.get("error", "")).split())
+                for line in filter(str.strip, _COLOUR.sub("", str(event.get("stream", ""))).splitlines()):
+                    last = last if line.startswith(_BUILDERS_OWN) else line.strip()
                     self._progress(line)
+        if reason:
+            said = f"; the last it said: {last}" if last else ""
+            raise BackendError(f"{DOCKERFILE} can't be built: {reason}{said}", code=_FAILED)
         made = self.find(key)
         if not made:
             raise BackendUnavailable(f"the engine went away while it built {DOCKERFILE}; run again")
@@ -180,6 +185,8 @@ class Images:
 
     def _here(self, image: str) -> dict[str, Any]:
         """The image, pulled if the policy says so; an id is on the engine or nowhere."""
+        if not image.isprintable() or " " in image:
+            raise BackendError(f"{image!r} can't be the name of an image", code=_ABSENT)
         there = self.inspect(image)
         is_id = image.startswith("sha256:")
         if there is not None and (self._pull != "always" or is_id):

@@ -76,11 +76,10 @@ class Transfers:
         """Tells about a transfer until it ends; the digest of what was pushed."""
         layers: dict[str, bool] = {}
         amounts: dict[str, tuple[int, int]] = {}
-        digest, told = "", time.monotonic()
+        digest, reason, told = "", "", time.monotonic()
         self._progress(what)
-        for event in events:
-            if "error" in event:
-                raise _Failed(" ".join(str(event["error"]).split()))
+        for event in events:  # to their end, so that the connection is free again
+            reason = reason or " ".join(str(event.get("error", "")).split())
             digest = str((event.get("aux") or {}).get("Digest", digest))
             layer, detail = event.get("id"), event.get("progressDetail")
             if layer is None or detail is None:
@@ -91,6 +90,8 @@ class Transfers:
             if time.monotonic() - told > _INTERVAL:
                 told = time.monotonic()
                 self._progress(f"{what}: {_state(layers, amounts)}")
+        if reason:
+            raise _Failed(reason)
         return digest
 
 
@@ -107,7 +108,7 @@ def _state(layers: Mapping[str, bool], amounts: Mapping[str, tuple[int, int]]) -
 
 def _explained(what: str, reason: str) -> BackendError | BackendUnavailable:
     """The error that a registry's words, as the engine repeats them, stand for."""
-    low = reason.lower()
+    what, reason, low = " ".join(what.split()), " ".join(reason.split()), reason.lower()
     if any(words.lower() in low for words in _NO_REGISTRY):
         return BackendUnavailable(f"{what}: its registry can't be reached ({reason})")
     if any(words in low for words in _NO_IMAGE):

@@ -1,0 +1,169 @@
+"""A docker engine and a registry of their own, an image to run, and a line to the engine that can be cut."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("docker")
+IMAGE = "xrun-busybox:1"
+"""An image with all of busybox, and nothing else."""
+
+
+class DockerSystem(NamedTuple):
+    """An engine and a registry.
+
+    Attributes:
+        host: the engine's address, for DOCKER_HOST.
+        socket: the file of the engine's socket.
+        registry: ``127.0.0.1:PORT``.
+        image: an image that is there.
+    """
+
+    host: str
+    socket: str
+    registry: str
+    image: str
+
+
+@contextmanager
+def started() -> Iterator[DockerSystem]:
+    """Both, until the block is left; skips the test if this machine lacks what they need."""
+    missing = [name for name in ("dockerd", "docker", "docker-registry", "busybox", "ip") if not shutil.which(name)]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"a docker engine needs root and {', '.join(missing) or 'nothing else'}")
+    port = _free_port()
+    folder = tempfile.mkdtemp(prefix="xrun-docker-", dir="/tmp")  # a socket's name must be short
+    env = {**os.environ, "XRUN_REGISTRY_PORT": str(port)}
+    try:
+        up = subprocess.run([SCRIPT, "up", folder], env=env, capture_output=True, text=True, timeout=120)
+        assert up.returncode == 0, up.stderr + Path(folder, "docker.log").read_text()[-2000:]
+        system = DockerSystem(f"unix://{folder}/docker.sock", f"{folder}/docker.sock", f"127.0.0.1:{port}", IMAGE)
+        docker(system, "import", "-", IMAGE, stdin=_busybox())
+        yield system
+        left = docker(system, "ps", "--all", "--quiet").decode().split()
+        if left:
+            docker(system, "rm", "--force", "--volumes", *left)
+    finally:
+        subprocess.run([SCRIPT, "down", folder], env=env, capture_output=True, timeout=120)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def docker(system: DockerSystem, *words: str, stdin: bytes = b"") -> bytes:
+    """What docker's own command line says."""
+    env = {**os.environ, "DOCKER_HOST": system.host, "DOCKER_BUILDKIT": "0"}
+    done = subprocess.run(["docker", *words], env=env, input=stdin, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def _busybox() -> bytes:
+    """The file system of an image, as a tar archive."""
+    program = shutil.which("busybox")
+    assert program
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        tar.add(program, "bin/busybox", recursive=False)
+        names = subprocess.run([program, "--list"], capture_output=True, text=True, timeout=20, check=True).stdout
+        for name in sorted(set(names.split()) - {"busybox"}):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        tar.addfile(folder)
+        users = b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+        info = tarfile.TarInfo("etc/passwd")
+        info.size, info.mode = len(users), 0o644
+        tar.addfile(info, io.BytesIO(users))
+    return made.getvalue()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class CutLine:
+    """A socket that leads to an engine until the line is cut.
+
+    Args:
+        to: the engine's socket.
+    """
+
+    def __init__(self, to: str) -> None:
+        self._to = to
+        self._folder = tempfile.mkdtemp(prefix="xrun-line-", dir="/tmp")
+        self.host = f"unix://{self._folder}/s"
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(f"{self._folder}/s")
+        self._server.listen()
+        self._words, self._answered = b"", False
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, words: str, *, answered: bool) -> None:
+        """Cuts the line once, when a request with these words passes.
+
+        Args:
+            words: a part of the request's first bytes, or of what it sends.
+            answered: let the engine do it, and cut when its answer comes; else it never hears of it.
+        """
+        self._words, self._answered = words.encode(), answered
+
+    def close(self) -> None:
+        """Nobody gets through any more."""
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with ExitStack() as stack, suppress(OSError):
+            stack.callback(client.close)
+            engine = stack.enter_context(socket.socket(socket.AF_UNIX))
+            engine.connect(self._to)
+            cut = threading.Event()
+            answers = threading.Thread(target=self._answers, args=(engine, client, cut), daemon=True)
+            answers.start()
+            while data := client.recv(65536):
+                if self._words and self._words in data:
+                    self._words = b""
+                    self.cuts += 1
+                    cut.set()
+                    if not self._answered:
+                        break
+                engine.sendall(data)
+            with suppress(OSError):
+                engine.shutdown(socket.SHUT_WR)
+            if not cut.is_set() or self._answered:
+                answers.join(60)
+
+    def _answers(self, engine: socket.socket, client: socket.socket, cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := engine.recv(65536):
+                if cut.is_set():
+                    break
+                client.sendall(data)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
