@@ -22,15 +22,23 @@ TORCHX = "torchx==0.7.0"
 _SOURCES = ("xrun", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
-def xrun_python() -> Path:
-    """The interpreter of an environment with this checkout's xrun and what it requires, and nothing else."""
+def xrun_python(extra: str = "") -> Path:
+    """The interpreter of an environment with this checkout's xrun and what it requires, and nothing else.
+
+    Args:
+        extra: one of xrun's extras, if that is to be there too.
+    """
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     requirements = config["options"]["install_requires"].split()
-    python = _environment("xrun", requirements, constrained=True)
+    name = "xrun"
+    if extra:
+        name = f"xrun-{extra}"
+        requirements += config["options.extras_require"][extra].split()
+    python = _environment(name, requirements, constrained=True)
     stamp = python.parent.parent / ".xrun"
     wanted = _hash(_read_all(_SOURCES))
-    with locked(_cache() / "bench-xrun.lock"):
+    with locked(_cache() / f"bench-{name}.lock"):
         if not (stamp.exists() and stamp.read_text() == wanted):
             _install_xrun(python)
             stamp.write_text(wanted)

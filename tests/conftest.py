@@ -24,6 +24,8 @@ def xrun_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def docker_system() -> Iterator[DockerSystem]:
     """An engine, a registry and an image of our own; tests with it are of the xdist group ``docker``."""
+    if lacking := engine.lacking():
+        pytest.skip(lacking)
     with engine.started() as system:
         yield system
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks.bench import Bench
-from benchmarks.cases import api, ddp, jobs, launch, logs, start, waiting
+from benchmarks.cases import api, ddp, jobs, launch, logs, start, waiting, workspaces
 from benchmarks.report import Row
 
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -20,5 +20,6 @@ CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "log": logs.log,
     "logapi": logs.log_api,
     "latency": logs.latency,
+    "workspace": workspaces.workspace,
 }
 """name -> case; they run in this order."""

@@ -15,8 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 SCRIPT = Path(__file__).with_name("docker")
 IMAGE = "xrun-busybox:1"
 """An image with all of busybox, and nothing else."""
@@ -38,12 +36,16 @@ class DockerSystem(NamedTuple):
     image: str
 
 
+def lacking() -> str:
+    """What this machine lacks to start them; empty if nothing."""
+    programs = ("dockerd", "docker", "docker-registry", "busybox", "ip")
+    missing = [name for name in programs if not shutil.which(name)] + ["root's rights"] * (os.geteuid() != 0)
+    return f"a docker engine needs {', '.join(missing)}" if missing else ""
+
+
 @contextmanager
 def started() -> Iterator[DockerSystem]:
-    """Both, until the block is left; skips the test if this machine lacks what they need."""
-    missing = [name for name in ("dockerd", "docker", "docker-registry", "busybox", "ip") if not shutil.which(name)]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"a docker engine needs root and {', '.join(missing) or 'nothing else'}")
+    """Both, until the block is left."""
     port = _free_port()
     folder = tempfile.mkdtemp(prefix="xrun-docker-", dir="/tmp")  # a socket's name must be short
     env = {**os.environ, "XRUN_REGISTRY_PORT": str(port)}

@@ -149,9 +149,11 @@ def test_no_image_and_no_dockerfile(top: Path) -> None:
         build(Workspace({str(top): ""}), "", FakeStore())
 
 
-def test_a_workspace_is_not_looked_at_without_its_image(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="there is no image gone"):
+def test_a_wrong_workspace_is_said_before_an_image_is_pulled(top: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidJob, match="nowhere: there is no such folder"):
         build(Workspace({str(tmp_path / "nowhere"): ""}), "gone", FakeStore())
+    with pytest.raises(BackendError, match="there is no image gone"):
+        build(Workspace({str(top): ""}), "gone", FakeStore())
 
 
 def test_the_last_images_are_tried_only(top: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:

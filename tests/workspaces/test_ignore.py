@@ -137,7 +137,10 @@ def test_one_kind_of_file_decides(tmp_path: Path) -> None:
         (["  d/e  ", "# b.py", "#", "", "."], {"d/e/a", "d/e/b.py"}),
         (["d", "! d"], set()),
         (["\ufeffa"], {"a"}),
-        (["../a"], {"a"}),
+        (["../a"], set()),
+        (["d/../a", "/../b.py"], {"a", "b.py"}),
+        (["d/**", "!d/b.py"], {"d/a", "d/e/a", "d/e/b.py"}),
+        (["?"], {"a"}),
     ],
     ids=str,
 )

@@ -17,6 +17,7 @@ GROUPS = (
     (80, 89, "Jobs, waits and answers"),
     (90, 99, "Schedulers and the systems behind them"),
     (100, 109, "The schedulers local and memory"),
+    (120, 139, "The scheduler docker"),
 )
 """(first number, last number, what they are about)."""
 

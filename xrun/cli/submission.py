@@ -16,6 +16,7 @@ from xrun.runner.job import Job, read_job
 from xrun.runner.runner import Runner
 from xrun.specs.dryrun import AppDryRunInfo
 
+_WORKSPACE = 'Local code that travels: a folder, git://, a URL, or dst=DIR,...; "" for none.'
 _CONFIGURED = ""
 """Stands for the component of the configuration."""
 
@@ -46,7 +47,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("-s", "--scheduler", metavar="NAME", help="Where (default: as configured, else local)."),
             click.option("-cfg", "--scheduler_args", "cfg", multiple=True, metavar="K=V,...", help="Its options."),
             click.option("--profile", metavar="NAME", help="A profile of xrun.toml; part of the handle."),
-            click.option("--workspace", metavar="DIR", help='Local code that travels with the job; "" for none.'),
+            click.option("--workspace", metavar="DIR", help=_WORKSPACE),
             click.option("--request-id", metavar="ID", help="Submit once: the same id and job give the same handle."),
             click.option("--stdin", is_flag=True, help="Read the job as JSON from stdin, instead of all the above."),
             click.option("--bare", is_flag=True, hidden=True),

@@ -95,7 +95,6 @@ def build(
         BackendUnavailable: it can't be reached.
     """
     kept = Cache(cache)
-    base = store.base(image) if image else ""
     with opened(workspace) as sources:
         entries = select(sources, notice)
         name = "" if any(s.fetched for s in sources) else "\0".join(s.folder for s in sources)
@@ -104,6 +103,7 @@ def build(
         by_file = manifest.get(DOCKERFILE, ("folder", ""))[0] != "folder"
         if not by_file and not image:
             raise refused(SOURCE, DOCKERFILE, "is not in the workspace, and there is no image", "name one: --image")
+        base = store.base(image) if image else ""  # only now: a wrong workspace is said before a long pull
         if not entries:
             return base
         key = hashlib.sha256(f"{content}\0{base}\0{image if by_file else ''}".encode()).hexdigest()[:32]

@@ -164,8 +164,8 @@ def _docker_patterns(file: str) -> tuple[tuple[Pattern, bool], ...]:
         text = text.strip()
         out = not text.startswith("!")
         # as Docker cleans it: no ., no double or last /; a leading / changes nothing, each pattern starts at the top
-        path = posixpath.normpath("/" + text.removeprefix("!").strip()).lstrip("/")
-        if path:
+        path = posixpath.normpath(text.removeprefix("!").strip()).lstrip("/")
+        if path not in ("", ".", "..") and not path.startswith("../"):
             found += [(pattern, out) for pattern in _compile(f"/{path}", file, number)]
     return tuple(found)
 
