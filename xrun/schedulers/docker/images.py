@@ -36,6 +36,8 @@ _SLOW = 3600  # seconds for an answer of the engine about a layer of many gigaby
 _FORGOTTEN = 86_400  # age in seconds of another machine's helper container that nobody will come back to
 _ABSENT, _FAILED, _VOLUME = "XR125", "XR137", "XR138"
 
+_helping: set[str] = set()  # the helpers of builds that go on in this process
+
 Progress = Callable[[str], None]
 
 
@@ -218,12 +220,14 @@ class Images:
         """A container of an image, by name; removed whatever happens, with the volumes that the image asks for."""
         name = f"{_HELPER}-{_machine()}-{os.getpid()}-{_started(os.getpid())}-{secrets.token_hex(4)}"
         command = None if config.get("Cmd") or config.get("Entrypoint") else ["sh"]  # an engine insists on one
+        _helping.add(name)
         try:
             with engine.doing(f"create a container of {image}") as api:
                 limits = api.create_host_config(network_mode="none")
                 api.create_container(image, command, name=name, working_dir=folder, host_config=limits)
             yield name
         finally:
+            _helping.discard(name)
             with contextlib.suppress(Refused, BackendUnavailable):  # the next build removes what is left
                 self._remove(name)
 
@@ -232,15 +236,19 @@ class Images:
             api.remove_container(name, v=True, force=True)
 
     def _sweep(self) -> None:
-        """Removes containers of builds that were killed."""
+        """Removes containers of builds that were killed, or lost the engine."""
         with self._engine.doing("list containers") as api:
             found = api.containers(all=True, filters={"name": f"^/?{_HELPER}-"})
         for container in found:
             name = container["Names"][0].lstrip("/")
             machine, pid, started = [*name.removeprefix(f"{_HELPER}-").split("-"), "", ""][:3]
-            ours = machine == _machine()
-            old = time.time() - container["Created"] > _FORGOTTEN
-            if (ours and _started(pid) != started) or (not ours and old):
+            if machine != _machine():
+                forgotten = time.time() - container["Created"] > _FORGOTTEN
+            elif pid == str(os.getpid()):
+                forgotten = name not in _helping
+            else:
+                forgotten = _started(pid) != started
+            if forgotten:
                 with contextlib.suppress(Refused):
                     self._remove(name)
 
