@@ -65,9 +65,8 @@ def started() -> Iterator[DockerSystem]:
 
 def _up(folder: str, env: dict[str, str]) -> None:
     with open("/tmp/xrun-docker.lock", "w") as lock:
-        fcntl.flock(
-            lock, fcntl.LOCK_EX
-        )  # engines that start at once are in each other's way in the tables of addresses
+        # engines that start at once trip over each other's firewall chains
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for last in (False, True):
             up = subprocess.run([SCRIPT, "up", folder], env=env, capture_output=True, text=True, timeout=120)
             if up.returncode == 0:
