@@ -107,7 +107,11 @@ class Scheduler(abc.ABC, Generic[R]):
         return Capabilities()
 
     def render(self, request: R) -> str:
-        """The request as text that works by hand."""
+        """The request as text that works by hand; a job as it is becomes YAML."""
+        if isinstance(request, AppDef):
+            from xrun.specs.serialize import to_yaml
+
+            return to_yaml(request)
         return str(request)
 
     def request_notices(self, request: R) -> _Texts:
