@@ -1,4 +1,4 @@
-"""``python -m xrun.schedulers.supervise [--detach] FOLDER``: the program that runs the app of a folder.
+"""``python -m xrun.schedulers.supervise FOLDER [--detach]``: the program that runs the app of a folder.
 
 It ends when the app does: exit code 0 if it succeeded, 7 if it was cancelled (SIGTERM), else 1. With ``--detach`` it
 returns once the app is looked after, and goes on by itself.
@@ -53,7 +53,7 @@ class _Files:
 
 def main(words: Sequence[str]) -> int:
     """Runs an app to its end."""
-    folder = Path(words[-1])
+    folder = Path(words[0])
     _redirect(folder / folders.LOG)
     lock = folders.take_lock(folder / folders.SUPERVISED)
     if "--detach" in words:
