@@ -127,6 +127,7 @@ class Folders:
         """
         folder = self._root / app_id
         (folder / CANCELLED).touch()
+        (folder / SECRETS).unlink(missing_ok=True)
         host, _, pid = _read_text(folder / SUPERVISED).partition(" ")
         if pid and host == os.uname().nodename and is_locked(folder / SUPERVISED):
             with suppress(ProcessLookupError):
@@ -185,12 +186,12 @@ class Folders:
         folder, status = self._root / there.app_id, there.status
         if (folder / CANCELLED).exists():
             status.state, status.msg, latest = AppState.CANCELLED, "cancelled", folder / CANCELLED
-        elif status.state is AppState.PENDING:
-            status.state, status.msg, latest = AppState.FAILED, "lost before it began", folder / HEAD
         else:
+            begun = status.state is not AppState.PENDING
             why = outcome.last_line(_read_text(folder / LOG).encode())
-            status.state, latest = AppState.FAILED, folder / STATUS
-            status.msg = "exit code unknown: supervisor killed" + (f": {why}" if why else "")
+            status.state, latest = AppState.FAILED, folder / (STATUS if begun else HEAD)
+            status.msg = "exit code unknown: supervisor killed" if begun else "lost before it began"
+            status.msg += f": {why}" if why else ""
         status.ended = latest.stat().st_mtime
         for replica in (k for role in status.roles for k in role.replicas if not is_terminal(k.state)):
             replica.state, replica.ended = status.state, status.ended
