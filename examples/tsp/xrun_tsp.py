@@ -25,8 +25,8 @@ def tsp(*words: str) -> str:
     """Runs task-spooler's command and gives what it printed."""
     try:
         return subprocess.run(["tsp", *words], check=True, capture_output=True, text=True).stdout
-    except FileNotFoundError:
-        raise BackendError("there is no tsp here; on Debian: apt-get install task-spooler") from None
+    except OSError as error:
+        raise BackendError(f"can't run tsp: {error.strerror}; Debian: apt-get install task-spooler") from error
     except subprocess.CalledProcessError as error:
         raise BackendError(f"tsp {words[0]}: {error.stderr.strip()}") from error
 
@@ -92,4 +92,4 @@ class TspScheduler(Scheduler[AppDef]):
 
     def probe(self) -> list[Probe]:
         """Whether task-spooler is there, and how many jobs it runs at once."""
-        return [Probe("task-spooler", True, f"{tsp('-S').strip()} jobs at once")]
+        return [Probe("task-spooler", True, f"jobs at once: {tsp('-S').strip()}")]
