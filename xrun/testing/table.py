@@ -126,7 +126,11 @@ def _cells(results: Results, names: Sequence[str], fact: Fact) -> list[str]:
 
 def main(words: Sequence[str]) -> int:
     """Prints the table of some reports."""
-    results = read(map(Path, words))
+    try:
+        results = read(map(Path, words))
+    except (OSError, ET.ParseError) as error:
+        sys.stderr.write(f"no JUnit report in {' '.join(words)}: {error}\n")
+        return 2
     if not results:
         sys.stderr.write("no report with the contract's cases; make one with: pytest --junitxml=report.xml\n")
         return 2
