@@ -198,8 +198,9 @@ def test_the_second_of_two_gets_no_command(queue: Queue, tmp_path: Path) -> None
 def test_a_root_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     queue = Queue(tmp_path / "file" / "apps")
-    with pytest.raises(BackendError, match="can't make the job's folder"):
+    with pytest.raises(BackendError, match="can't make the job's folder") as refused:
         queue.submit(app("true"), {})
+    assert refused.value.code == "XR095"
 
 
 def test_secrets_are_private_and_gone_once_the_job_begins(

@@ -79,7 +79,7 @@ class Folders:
             made = Path(tempfile.mkdtemp(prefix=".", dir=self._root))
             lock = take_lock(made / SUBMITTING)
         except OSError as error:
-            raise BackendError(describe_os_error(error, "make the job's folder"), code="XR106") from error
+            raise BackendError(describe_os_error(error, "make the job's folder"), code="XR095") from error
         try:
             is_new = _fill(made, folder, info, handle, values)
             try:
@@ -225,7 +225,7 @@ def _fill(made: Path, folder: Path, info: AppDryRunInfo[Any], handle: str, value
         shutil.rmtree(made, ignore_errors=True)
         if folder.exists():
             return False
-        raise BackendError(describe_os_error(error, "make the job's folder"), code="XR106") from error
+        raise BackendError(describe_os_error(error, "make the job's folder"), code="XR095") from error
     return True
 
 
