@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +82,10 @@ def test_a_job_whose_queue_went_away_is_lost(tsp: Scheduler[Any]) -> None:
     second = submit(tsp, "echo second")
     assert next(tsp.log_iter(first, "main", should_tail=True)) == "ready\n"
     subprocess.run(["tsp", "-K"], check=True)
+    end = time.monotonic() + 30
+    while subprocess.run(["tsp"], capture_output=True).returncode:  # the old one still answers, with an error
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert state(tsp, second) == (AppState.FAILED, "lost before it began")
     tsp.cancel(first)  # the queue went away, the job didn't
     assert state(tsp, first)[0] == AppState.CANCELLED
