@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
-from xrun.schedulers import replica, secrets
+from xrun.schedulers import machine, replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
@@ -22,6 +22,7 @@ from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef, clone
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.problems import Problem
 from xrun.specs.states import is_terminal
 
 _CAPABILITIES = Capabilities(
@@ -77,9 +78,8 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             InvalidValue: a secret can't be had.
             BackendError: no folder or descriptor is left.
         """
-        env = dict(os.environb) if info.request.options.inherit_env else {}
         around = Surroundings(
-            env=replica.inherited_env(env, os.path.dirname(sys.executable)) if env else {},
+            env=_inherited(info.request),
             secrets=[secrets.resolve(role.secrets, os.environb) for role in info.app.roles],
             workdir=os.getcwd(),
         )
@@ -93,6 +93,13 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             self._apps[info.app_id] = app, info
         app.start()
         return True
+
+    def check_request(self, info: AppDryRunInfo[MemoryRequest]) -> list[Problem]:
+        """Whether the scripts, programs and secrets are there, now."""
+        app, workdir = info.app, os.getcwd()
+        found = machine.missing_files(app, workdir)
+        found += machine.missing_programs(app, info.app_id, workdir, _inherited(info.request))
+        return found + machine.missing_secrets(app, os.environb)
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From the objects."""
@@ -149,6 +156,12 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             app.cancel()
         for app in apps:
             app.join()
+
+
+def _inherited(request_: MemoryRequest) -> dict[bytes, bytes]:
+    if not request_.options.inherit_env:
+        return {}
+    return replica.inherited_env(os.environb, os.path.dirname(sys.executable))
 
 
 def _description(app: App, info: AppDryRunInfo[MemoryRequest]) -> AppDescription:
