@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from xrun.cli import output
 from xrun.cli.job import own_runner
 
+if TYPE_CHECKING:
+    from xrun.cli.answers import DeleteAnswer
+
 
 @click.command(short_help="Remove all that is left of a job.")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
 @click.argument("handle")
-def delete(handle: str) -> int:
+def delete(json_: bool, handle: str) -> int:
     """Stop the job of HANDLE if it runs, and remove all that is left of it: state, logs, objects.
 
     \b
@@ -18,5 +24,9 @@ def delete(handle: str) -> int:
     """  # noqa: D301 - click wants the character
     with own_runner() as runner:
         runner.delete(handle)
-        output.notice(f"{handle} deleted")
+    if json_:
+        answer: DeleteAnswer = {"version": 1, "handle": handle, "deleted": True}
+        output.answer_json(answer)
+    else:
+        output.answer(f"{handle}\tdeleted")
     return 0
