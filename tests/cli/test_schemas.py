@@ -34,9 +34,11 @@ def test_a_file_says_what_it_is(name: str) -> None:
     assert schema["$id"].startswith(f"urn:xrun:schema:{name}")
     assert schema["title"]
     assert schema["description"]
-    assert {key for key, value in schema.get("properties", {}).items() if not value.get("description")} == set()
+    if name != "config":  # whose own test is in tests/runner
+        assert {key for key, value in schema.get("properties", {}).items() if not value.get("description")} == set()
 
 
 def test_an_id_ends_with_the_version_of_the_answer() -> None:
     assert schemas.document("status")["$id"] == "urn:xrun:schema:status:1"
+    assert schemas.document("job")["$id"] == "urn:xrun:schema:job:1"
     assert schemas.document("app")["$id"] == "urn:xrun:schema:app"

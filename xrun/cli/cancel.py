@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from xrun.cli import output
 from xrun.cli.job import existing, own_runner
-
-if TYPE_CHECKING:
-    from xrun.cli.answers import CancelAnswer
 
 
 @click.command(short_help="Stop a job.")
@@ -36,8 +31,7 @@ def cancel(json_: bool, handle: str) -> int:
             end = runner.status(handle)
     state = end.state.name if end else None
     if json_:
-        answer: CancelAnswer = {"version": 1, "handle": handle, "state": state, "had_ended": had_ended}
-        output.answer_json(answer)
+        output.answer_json({"version": 1, "handle": handle, "state": state, "had_ended": had_ended})
     else:
         output.answer(f"{handle}\t{state or 'gone'}")
     return 0

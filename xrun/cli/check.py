@@ -47,8 +47,8 @@ def check(server: bool, json_: bool, scheduler: tuple[str, ...], **given: Any) -
         if submission.shows_help(runner, job):
             return 0
         app = submission.app_of(runner, job)
-        for name in scheduler or [job.scheduler or runner.defaults.scheduler]:
-            name = schedulers.ALIASES.get(name, name)
+        for given_name in scheduler or [runner.defaults.scheduler if job.scheduler is None else job.scheduler]:
+            name = schedulers.ALIASES.get(given_name, given_name)
             found[name] = runner.check(app, name, job.cfg, job.workspace, job.request_id, server=server)
     if json_:
         output.answer_json(_answer(found, server))
@@ -78,7 +78,9 @@ def _show(found: dict[str, list[Problem]]) -> None:
 def _sum_up(found: dict[str, list[Problem]], server: bool) -> None:
     for name, problems in found.items():
         errors = _errors(problems)
-        said = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}" if problems else "nothing wrong"
+        said = (
+            f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}" if problems else "nothing wrong"
+        )
         more = "" if errors or server else "; the system was not asked, --server does"
         output.notice(f"on {name}: {said}{more}")
 

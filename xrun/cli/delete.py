@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from xrun.cli import output
 from xrun.cli.job import own_runner
-
-if TYPE_CHECKING:
-    from xrun.cli.answers import DeleteAnswer
 
 
 @click.command(short_help="Remove all that is left of a job.")
@@ -25,8 +20,7 @@ def delete(json_: bool, handle: str) -> int:
     with own_runner() as runner:
         runner.delete(handle)
     if json_:
-        answer: DeleteAnswer = {"version": 1, "handle": handle, "deleted": True}
-        output.answer_json(answer)
+        output.answer_json({"version": 1, "handle": handle, "deleted": True})
     else:
         output.answer(f"{handle}\tdeleted")
     return 0

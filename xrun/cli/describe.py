@@ -10,7 +10,6 @@ from xrun.cli import output
 from xrun.cli.job import existing, own_runner
 
 if TYPE_CHECKING:
-    from xrun.cli.answers import DescribeAnswer
     from xrun.schedulers.api import AppDescription
 
 
@@ -48,7 +47,7 @@ def _time(when: float) -> str | None:
     return datetime.fromtimestamp(when).astimezone().isoformat(timespec="seconds") if when else None
 
 
-def _answer(there: AppDescription, handle: str) -> DescribeAnswer:
+def _answer(there: AppDescription, handle: str) -> dict[str, object]:
     from xrun.specs.serialize import to_dict, to_plain
 
     return {

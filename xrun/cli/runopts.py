@@ -9,7 +9,8 @@ import click
 from xrun import schedulers
 from xrun.cli import output
 from xrun.errors import XrunError
-from xrun.specs.options import CommonOptions, runopt, runopts as Options  # noqa: N812 - the verb has that name
+from xrun.specs.options import CommonOptions, runopt
+from xrun.specs.options import runopts as Options  # noqa: N812 - the verb has that name
 
 if TYPE_CHECKING:
     from xrun.cli.answers_here import BrokenAnswer, OptionAnswer, RunoptsAnswer
@@ -38,9 +39,7 @@ def runopts(json_: bool, names: tuple[str, ...]) -> int:
         return 0
     common = dict(Options(CommonOptions))
     everybodys = {o.name for o in common.values() if all(options.get(o.name) == o for options in found.values())}
-    rows = [
-        _row(name, option) for name, options in found.items() for key, option in options if key not in everybodys
-    ]
+    rows = [_row(name, option) for name, options in found.items() for key, option in options if key not in everybodys]
     rows += [_row(EVERY, option) for key, option in common.items() if key in everybodys]
     output.table(["SCHEDULER", "OPTION", "TYPE", "DEFAULT", "WHAT IT IS"], rows)
     return 0
@@ -50,8 +49,7 @@ def _options(names: tuple[str, ...]) -> tuple[dict[str, Options], list[BrokenAns
     """By scheduler; one that was not asked for by name may be broken."""
     found: dict[str, Options] = {}
     broken: list[BrokenAnswer] = []
-    for name in names or schedulers.scheduler_names():
-        name = schedulers.ALIASES.get(name, name)
+    for name in [schedulers.ALIASES.get(n, n) for n in names] or schedulers.scheduler_names():
         try:
             scheduler = schedulers.create_scheduler(name, "default")
         except XrunError as error:

@@ -14,6 +14,8 @@ from typing import Any
 
 import xrun
 from xrun.cli.answers import ANSWERS
+from xrun.runner.config.schema import config_schema
+from xrun.runner.job import Job
 from xrun.specs.app import AppDef
 from xrun.specs.schema import DIALECT, schema_of
 
@@ -30,7 +32,12 @@ def _answers() -> dict[str, Builder]:
     return {name: partial(_of, cls, f"An answer of xrun: {name}") for name, cls in ANSWERS.items()}
 
 
-SCHEMAS: dict[str, Builder] = {"app": partial(_of, AppDef, "A job of xrun"), **_answers()}
+SCHEMAS: dict[str, Builder] = {
+    "app": partial(_of, AppDef, "A job of xrun"),
+    "config": config_schema,
+    "job": partial(_of, Job, "What xrun run --stdin reads"),
+    **_answers(),
+}
 """Name of a file -> what makes its schema, with ``title`` and ``description``."""
 
 

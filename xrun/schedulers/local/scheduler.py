@@ -21,6 +21,7 @@ from xrun.schedulers.local.request import LocalOptions, LocalRequest
 from xrun.schedulers.local.supervisor import CANCEL, Plan
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
 from xrun.schedulers.user import user_name
+from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
 from xrun.specs.problems import Problem
