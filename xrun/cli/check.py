@@ -47,8 +47,9 @@ def check(server: bool, json_: bool, scheduler: tuple[str, ...], **given: Any) -
         if submission.shows_help(runner, job):
             return 0
         app = submission.app_of(runner, job)
-        for given_name in scheduler or [runner.defaults.scheduler if job.scheduler is None else job.scheduler]:
-            name = schedulers.ALIASES.get(given_name, given_name)
+        for given_name in scheduler or [job.scheduler]:
+            name = given_name or runner.defaults.scheduler
+            name = schedulers.ALIASES.get(name, name)
             found[name] = runner.check(app, name, job.cfg, job.workspace, job.request_id, server=server)
     if json_:
         output.answer_json(_answer(found, server))

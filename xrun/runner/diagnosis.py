@@ -98,7 +98,7 @@ def diagnose(scheduler: str | None = None, patience: float = PATIENCE) -> Diagno
         scheduler = schedulers.ALIASES.get(scheduler, scheduler)
         if scheduler not in names:
             raise UnknownName("scheduler", scheduler, names)
-    files, config = _configuration()
+    files, config = _configuration(patience)
     used, wrong = _used(config) if scheduler is None else ([scheduler], [])
     registered = [plugin for group in GROUPS for plugin in plugins.registered(group)]
     loads = {plugin: partial(plugins.load, plugin.group, plugin.name) for plugin in registered}
@@ -232,7 +232,7 @@ def _file_system(folder: str) -> str:
     return kind
 
 
-def _configuration() -> tuple[list[Finding], Config | None]:
+def _configuration(patience: float) -> tuple[list[Finding], Config | None]:
     from xrun.runner import config
     from xrun.runner.config import files
 
@@ -241,9 +241,10 @@ def _configuration() -> tuple[list[Finding], Config | None]:
         loaded = config.load()
     except InvalidConfig as error:
         return [Finding(section, "files", Verdict.BROKEN, str(error), fix, used=True)], None
-    problems = loaded.check()
+    answer = bounded({section: loaded.check}, patience)[section]  # it asks plugins what they know
+    problems = [answer] if isinstance(answer, BaseException) else answer
     if problems:
-        return [Finding(section, "files", Verdict.BROKEN, str(p), fix, used=True) for p in problems], loaded
+        return [Finding(section, "files", Verdict.BROKEN, _reason(p), fix, used=True) for p in problems], loaded
     found = [_ok(section, str(file.path), "valid", used=True) for file in loaded.files]
     nothing = f"none; {files.FILE} in the working directory or above it, or {files.user_file()}"
     return found or [_ok(section, "files", nothing)], loaded
