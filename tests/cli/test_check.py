@@ -116,9 +116,9 @@ def test_an_option_of_another_scheduler_is_a_warning() -> None:
     [
         ("jobs.py:fine", []),
         ("jobs.py:gpus", ["XR103"]),
-        ("jobs.py:lacking", ["XR053", "XR054", "XR054"]),
-        ("jobs.py:beside", ["XR053"]),
-        ("jobs.py:of_its_path", ["XR053"]),
+        ("jobs.py:lacking", ["XR054", "XR053", "XR053"]),
+        ("jobs.py:beside", ["XR054"]),
+        ("jobs.py:of_its_path", ["XR054"]),
     ],
 )
 def test_server_says_what_would_fail_here(component: str, codes: list[str]) -> None:
@@ -134,7 +134,7 @@ def test_server_looks_for_programs_where_the_job_would(component: str, scheduler
     tool = folder / "bin" / "tool"
     tool.write_text("#!/bin/sh\n")
     denied = rows("--server", "-s", scheduler, component, code=3)
-    assert [row[1] for row in denied] == ["XR053"]
+    assert [row[1] for row in denied] == ["XR054"]
 
     tool.chmod(0o755)
     assert rows("--server", "-s", scheduler, component, code=0) == []

@@ -71,6 +71,7 @@ CASES: list[tuple[str, str, int, Words]] = [
     ("builtins", "builtins", 0, lambda job: ["builtins", "--json"]),
     ("runopts", "runopts", 0, lambda job: ["runopts", "--json"]),
     ("doctor", "doctor", 0, lambda job: ["doctor", "--json"]),
+    ("explain", "explain", 0, lambda job: ["explain", "--json", "XR012"]),
 ]
 """Verb, schema, exit code, words."""
 

@@ -55,7 +55,7 @@ def missing_programs(app: AppDef, app_id: str, workdir: str, inherited: Mapping[
             message, fix = f"there is no program {where}", "check the path"
         else:
             message, fix = f"there is no program {program} on PATH", "install it, or name it with its folder"
-        found.append(Problem("XR053", f"roles[{i}].entrypoint", message, fix))
+        found.append(Problem("XR054", f"roles[{i}].entrypoint", message, fix))
     return found
 
 
@@ -68,7 +68,7 @@ def missing_secrets(app: AppDef, env: Mapping[bytes, bytes]) -> list[Problem]:
                 secrets.resolve({name: reference}, env)
             except InvalidValue as error:
                 message = str(error).partition(": ")[2]
-                found.append(Problem("XR054", f"roles[{i}].secrets.{name}", message, "set it where xrun runs"))
+                found.append(Problem(error.code, f"roles[{i}].secrets.{name}", message, "set it where xrun runs"))
     return found
 
 
