@@ -202,10 +202,30 @@ class Runner:
         target = self._target(info.scheduler)
         return target.handle_of(target.schedule(info))
 
-    def check(self, app: AppDef, scheduler: str | None = None, cfg: Cfg = None) -> Problems:
-        """Everything wrong with a job on a scheduler; the system is not asked."""
+    def check(
+        self,
+        app: AppDef,
+        scheduler: str | None = None,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+        *,
+        server: bool = False,
+    ) -> Problems:
+        """Everything wrong with a job on a scheduler, errors and warnings.
+
+        Args:
+            app: the job.
+            scheduler: where it would run (default: as configured, else ``local``).
+            cfg: that scheduler's options; they win over the configured ones.
+            workspace: local code that travels with roles that name none (default: as configured; "" for none).
+            request_id: as for `run`.
+            server: ask the system too; without it nothing is asked.
+        """
         target = self._target(scheduler)
-        return target.check(app, self.defaults.cfg(target, cfg)[0])
+        known, notices = self.defaults.cfg(target, cfg)
+        app = _with_workspace(app, self.defaults.workspace if workspace is None else workspace)
+        return target.check(app, known, request_id, server=server) + [_ignored(text) for text in notices]
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -343,6 +363,12 @@ def _configured_resources() -> Mapping[str, Resource]:
     from xrun.runner import config
 
     return config.load().named_resources()
+
+
+def _ignored(notice: str) -> Problem:
+    from xrun.specs.problems import Problem, Severity
+
+    return Problem("XR049", "options", notice, "leave it out", Severity.WARNING)
 
 
 def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:

@@ -65,9 +65,14 @@ def from_json(text: str) -> AppDef:
 
 def to_yaml(app: AppDef) -> str:
     """An AppDef as YAML."""
+    return plain_to_yaml(to_dict(app))
+
+
+def plain_to_yaml(plain: Any) -> str:
+    """Plain data, as `to_plain` gives it, as YAML."""
     import yaml
 
-    return str(yaml.dump(to_dict(app), sort_keys=False, allow_unicode=True, Dumper=_dumper()))
+    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, Dumper=_dumper()))
 
 
 def from_yaml(text: str) -> AppDef:

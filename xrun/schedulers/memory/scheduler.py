@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
-from xrun.schedulers import gang, secrets
+from xrun.schedulers import gang, machine, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
@@ -21,6 +21,7 @@ from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef, clone
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.problems import Problem
 from xrun.specs.states import is_terminal
 
 _CAPABILITIES = gang.CAPABILITIES._replace(durable=False)
@@ -86,6 +87,13 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             self._apps[info.app_id] = app, info
         app.start()
         return True
+
+    def check_request(self, info: AppDryRunInfo[MemoryRequest]) -> list[Problem]:
+        """Whether the scripts, programs and secrets are there, now."""
+        app, workdir = info.app, os.getcwd()
+        found = machine.missing_files(app, workdir)
+        found += machine.missing_programs(app, info.app_id, workdir, gang.inherited(info.request.options))
+        return found + machine.missing_secrets(app, os.environb)
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From the objects."""
