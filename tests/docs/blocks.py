@@ -18,6 +18,9 @@ RUN_BY, FOREIGN = "run-by", "foreign"
 MARKS = {RUN_BY, FOREIGN}
 LANGUAGES = {"console", "python", "toml", "yaml", "sh", "make", "ini", "text"}
 
+OWN_TESTS = {"docs/errors.md": "tests/cli/test_explanations.py"}
+"""Pages that follow from a source whose blocks another test runs, one by one instead of as a story."""
+
 _FILE = re.compile(r"# ([\w./-]+\.\w+|\.torchxconfig|Makefile)$")
 _LOOKS_RUN = re.compile(r"\s*(\$ |xrun |python3? |pip |pytest |scripts/|sbatch |torchx )")
 
@@ -76,9 +79,9 @@ class Command:
 
 
 def pages() -> list[str]:
-    """Every page whose blocks are run: records of decisions quote what was, so they are not among them."""
+    """Every page that is a story: records of decisions quote what was, so they are not among them."""
     found = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")]
-    return sorted(str(path.relative_to(ROOT)) for path in found)
+    return sorted({str(path.relative_to(ROOT)) for path in found} - OWN_TESTS.keys())
 
 
 def read(page: str) -> list[Block]:

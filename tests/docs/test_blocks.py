@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import blocks, matching
-from tests.docs.blocks import BadBlock, Block, check, commands, parse
+from tests.docs.blocks import ROOT, BadBlock, Block, check, commands, parse
 from tests.docs.story import Failed, Story, environment
 
 
@@ -167,3 +167,6 @@ def test_jobs_that_a_page_leaves_are_ended(tmp_path: Path) -> None:
 def test_every_page_is_found() -> None:
     assert {"README.md", "docs/contract.md", "examples/ddp/README.md"} <= set(blocks.pages())
     assert not [name for name in blocks.pages() if "decisions" in name]
+    for page, test in blocks.OWN_TESTS.items():
+        assert (ROOT / page).is_file()
+        assert (ROOT / test).is_file()
