@@ -97,11 +97,21 @@ def option(context: click.Context, parameter: click.Option) -> str:
 
 def shapes() -> Iterator[str]:
     """A section for each answer, and after them the shapes that stand inside."""
-    whole = {shape: name for name, shape in answers.ANSWERS.items()}
-    parts = {s: s.__name__ for s in vars(answers).values() if typing.is_typeddict(s) and s not in whole}
-    for shape, name in [*whole.items(), *parts.items()]:
+    names = {shape: name for name, shape in answers.ANSWERS.items()}
+    for shape in list(names):
+        names |= {part: part.__name__ for part in parts(shape) if part not in names}
+    for shape, name in names.items():
         yield f"### {name}\n"
         yield from fields(shape)
+
+
+def parts(hint: Any) -> Iterator[type]:
+    """The shapes that stand inside a type, at any depth."""
+    inside = typing.get_type_hints(hint).values() if typing.is_typeddict(hint) else typing.get_args(hint)
+    for one in inside:
+        if typing.is_typeddict(one):
+            yield one
+        yield from parts(one)
 
 
 def job() -> Iterator[str]:
