@@ -156,7 +156,7 @@ def test_a_command_that_ends_the_shell_fails(tmp_path: Path) -> None:
 def test_jobs_that_a_page_leaves_are_ended(tmp_path: Path) -> None:
     with Story(tmp_path) as story:
         story.tell(console("$ xrun --detach utils.sh -- 'sleep 1000'", "local://default/sh-x7f2q"))
-        story.tell(console("$ xrun list", "HANDLE ...", "local://default/sh-x7f2q RUNNING 0s sh ..."))
+        story.tell(console("$ xrun list", "HANDLE ...", "local://default/sh-x7f2q RUNNING ...sh ..."))
         handle = f"local://default/{story.names['sh-x7f2q']}"
     done = subprocess.run(
         [sys.executable, "-m", "xrun", "wait", handle], env=environment(tmp_path), capture_output=True, text=True
