@@ -71,7 +71,8 @@ def verb(name: str) -> Iterator[str]:
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     for paragraph in paragraphs:
         if paragraph.startswith("\b"):
-            yield from (f"- `{line}`" for line in paragraph.splitlines()[1:])
+            lines = [line.strip() for line in paragraph.splitlines()[1:]]
+            yield from (f"- {plain(line)}" if line.endswith(":") else f"- `{line}`" for line in lines)
             yield ""
         else:
             yield f"{plain(paragraph)}\n"
