@@ -18,8 +18,11 @@ RUN_BY, FOREIGN = "run-by", "foreign"
 MARKS = {RUN_BY, FOREIGN}
 LANGUAGES = {"console", "python", "toml", "yaml", "sh", "make", "ini", "text"}
 
-OWN_TESTS = {"docs/errors.md": "tests/cli/test_explanations.py"}
-"""Pages that follow from a source whose blocks another test runs, one by one instead of as a story."""
+OWN_TESTS = {
+    "docs/errors.md": "tests/cli/test_explanations.py",
+    "docs/write-a-scheduler.md": "tests/examples/test_tsp_page.py",
+}
+"""Pages that are no story: their blocks follow from a source or are parts of one file, and have a test of their own."""
 
 _FILE = re.compile(r"# ([\w./-]+\.\w+|\.torchxconfig|Makefile)$")
 _LOOKS_RUN = re.compile(r"\s*(\$ |xrun |python3? |pip |pytest |scripts/|sbatch |torchx )")
