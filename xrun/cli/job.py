@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from xrun.errors import JobNotFound
+from xrun.cli import progress
+from xrun.errors import JobNotFound, WaitTimeout
 from xrun.runner.runner import Runner, get_runner
 from xrun.specs.states import AppState
 from xrun.specs.status import AppStatus
@@ -44,6 +46,24 @@ def existing(runner: Runner, handle: str) -> AppDescription:
     if there is None:
         raise JobNotFound(handle, f"see xrun list -s {handle.partition(':')[0]}")
     return there
+
+
+def await_end(runner: Runner, handle: str, timeout: float | None = None) -> AppStatus:
+    """How a job ends; a wait of some length says that it waits.
+
+    Raises:
+        JobNotFound: there is none of that handle, or it was deleted meanwhile.
+        WaitTimeout: the time is up; the job goes on.
+    """
+    began = time.monotonic()
+    with progress.Waiting(f"{handle} to end") as waiting:
+        for there in runner.watch(handle, timeout):
+            if there is None:
+                raise JobNotFound(handle, "it was deleted meanwhile")
+            if there.status.is_terminal():
+                return there.status
+            waiting.note(there.status.state.name)
+    raise WaitTimeout(f"{handle} has not ended after {time.monotonic() - began:.1f} s; it goes on")
 
 
 def exit_code(status: AppStatus) -> int:

@@ -147,7 +147,9 @@ def _say(message: str, exit_code: int, code: str, inner: Sequence[str] = ()) -> 
         code: of the error; empty if its message names a code for each of several problems.
         inner: the codes of those.
     """
-    text = " ".join(message.split("\n")).strip()
+    from xrun.cli.terminal import clean
+
+    text = clean(" ".join(message.split("\n")).strip())
     lines = f"xrun: [{code}] {text}\n" if code else f"xrun: {text}\n"
     if sys.stderr is not None:
         codes = [code] if code else list(dict.fromkeys(inner))

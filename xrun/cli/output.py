@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import io
 import os
-import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from xrun.cli import terminal
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, Stream, whole_lines
 
 EXIT_SIGPIPE = 141
 
 _COLOURS = (32, 36, 33, 35, 34, 92, 96, 93, 95, 94)
+_COLOUR_OF_STATE = {
+    "SUCCEEDED": terminal.GREEN,
+    "RUNNING": terminal.CYAN,
+    "FAILED": terminal.RED,
+    "CANCELLED": terminal.YELLOW,
+    "PENDING": terminal.DIM,
+    "SUBMITTED": terminal.DIM,
+}
+_NARROWEST = 6  # columns that a cell is cut to before columns are left out
+
+_lock = threading.RLock()  # a signal handler may write while its own thread does
+_drawn = False  # whether a line that is to disappear stands on the terminal
 
 
 class Unwritable(click.ClickException):
@@ -27,7 +40,25 @@ class Unwritable(click.ClickException):
 
 def notice(text: str) -> None:
     """A line on stderr that is no answer: progress, a warning, a hint. Safe in a signal handler."""
-    write(2, f"xrun: {text}\n".encode("utf-8", "surrogateescape"))
+    write(2, f"xrun: {terminal.clean(text)}\n".encode())
+
+
+def transient(text: str) -> None:
+    """A line on a terminal that the next output, or the next such line, takes the place of."""
+    global _drawn
+    line = terminal.cut(terminal.clean(f"xrun: {text}"), terminal.size(2)[0] - 1)
+    with _lock:
+        _drawn = True
+        os.write(2, f"\r{line}\033[K".encode())
+
+
+def erase() -> None:
+    """Takes the transient line away."""
+    global _drawn
+    with _lock:
+        if _drawn:
+            _drawn = False
+            os.write(2, b"\r\033[K")
 
 
 def answer(text: str) -> None:
@@ -51,8 +82,11 @@ def write(fd: int, data: bytes) -> None:
     """
     view = memoryview(data)
     try:
-        while view:
-            view = view[os.write(fd, view) :]
+        with _lock:
+            if _drawn:
+                erase()
+            while view:
+                view = view[os.write(fd, view) :]
     except BrokenPipeError:
         raise click.exceptions.Exit(EXIT_SIGPIPE) from None
     except OSError as error:
@@ -60,20 +94,61 @@ def write(fd: int, data: bytes) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows for a person on a terminal, tab-separated without a head for anything else."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            answer("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
+    """Rows for a person on a terminal, tab-separated without a head for anything else.
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    On a terminal the table keeps to its width: the first column, which names things, is always whole; the widest of the
+    others are cut first, and columns on the right that don't fit at all are left out. Names of states have colours.
+    """
+    clean = [[terminal.clean(cell) for cell in row] for row in rows]
+    if terminal.is_terminal(1):
+        for line in table_lines(columns, clean, terminal.size(1)[0]):
+            answer(line)
+    else:
+        for row in clean:
+            answer("\t".join(row))
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The lines of a table on a terminal of so many columns, head first.
+
+    Args:
+        columns: the head.
+        rows: clean cells.
+        width: of the terminal.
+    """
+    widths = [max(map(terminal.width, column)) for column in zip(columns, *rows, strict=True)]
+    widths = _fitted(widths, width)
+    lines = [terminal.painted(_row(columns, widths), terminal.BOLD)]
     for row in rows:
-        drawn.add_row(*row)
-    Console(highlight=False).print(drawn)
+        lines.append(_row(row, widths, colours=terminal.has_colour(1)))
+    return lines
+
+
+def _fitted(natural: Sequence[int], width: int) -> list[int]:
+    """Widths of the columns that are shown, two spaces between them."""
+    widths = list(natural)
+    while len(widths) > 1 and (excess := sum(widths) + 2 * (len(widths) - 1) - width) > 0:
+        widest = max(range(1, len(widths)), key=lambda i: widths[i])
+        if widths[widest] > _NARROWEST:
+            next_one = max([w for w in widths[1:] if w < widths[widest]], default=_NARROWEST)
+            widths[widest] -= min(excess, widths[widest] - max(next_one, _NARROWEST))
+        else:
+            widths.pop()
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], *, colours: bool = False) -> str:
+    shown = []
+    for i, (cell, columns) in enumerate(zip(cells, widths, strict=False)):
+        text = cell if i == 0 else terminal.cut(cell, columns)
+        filled = text if i == len(widths) - 1 else terminal.padded(text, columns)
+        shown.append(terminal.painted(filled, _COLOUR_OF_STATE.get(cell, "")) if colours else filled)
+    return "  ".join(shown).rstrip()
+
+
+def state(name: str) -> str:
+    """The name of a state, in its colour on a terminal."""
+    return terminal.painted(name, _COLOUR_OF_STATE.get(name, ""))
 
 
 def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestamps: bool, regex: str | None) -> None:
@@ -96,7 +171,7 @@ def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex
     import re
 
     matches = re.compile(regex).search if regex else None
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = terminal.has_colour(1)
     for block in blocks:
         data = block.data
         if matches:
