@@ -14,7 +14,6 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 _ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[()][A-Z0-9]|\x1b[=>]|\x1b\][^\x07]*\x07")
 
@@ -53,8 +52,7 @@ class Terminal:
             stderr=theirs,
             cwd=cwd,
             env={**kept, "TERM": "xterm", **(env or {})},
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - no thread of ours runs meanwhile
         )
         os.close(theirs)
         self._fd = own
@@ -62,7 +60,7 @@ class Terminal:
     def __enter__(self) -> Terminal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -115,6 +113,12 @@ class Terminal:
     def screen(self) -> list[str]:
         """The lines that a person sees, and those that have scrolled away."""
         return screen_of(self.text, self.columns)
+
+
+def _take_terminal() -> None:
+    """Makes the new program the first of a session whose terminal is its stdin, so that Ctrl-C reaches it."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def screen_of(text: str, columns: int) -> list[str]:

@@ -179,7 +179,9 @@ def _schedulers(word: str) -> list[Item]:
 def _cfg(scheduler: str, word: str) -> list[Item]:
     """``k=`` of a scheduler's options, and the values of those that have few."""
     before, comma, last = word.rpartition(",")
-    options = {name: (text, hint) for name, text, hint in known.scheduler_options(scheduler or known.default_scheduler())}
+    options = {
+        name: (text, hint) for name, text, hint in known.scheduler_options(scheduler or known.default_scheduler())
+    }
     name, assigned, value = last.partition("=")
     if assigned and name in options:
         values = ("true", "false") if options[name][1] is bool else ()
@@ -198,12 +200,12 @@ def _handles(word: str) -> list[Item]:
 
 def _targets(word: str) -> list[Item]:
     """Handles; after one and a slash the job's roles, then its replicas."""
-    if word.count("/") <= 3:  # noqa: PLR2004 - the slashes of a handle
+    if word.count("/") <= 3:
         return _handles(word)
     parts = word.split("/")
     handle, role = "/".join(parts[:4]), parts[4]
     roles = known.roles_of(handle)
-    if len(parts) == 5:  # noqa: PLR2004 - the handle's four and the role
+    if len(parts) == 5:
         return [Item(f"{handle}/{name}") for name in roles if name.startswith(role)]
     before, comma, last = parts[5].rpartition(",")
     taken = before.split(",")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -55,7 +54,7 @@ def answer_shell(shell: str) -> NoReturn:
     Args:
         shell: which shell asks.
     """
-    signal.signal(signal.SIGALRM, _give_up)
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     out = os.dup(1)
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -68,7 +67,3 @@ def answer_shell(shell: str) -> NoReturn:
     except BaseException:  # noqa: BLE001 - under a TAB there is nobody to tell
         code = 1
     os._exit(code)
-
-
-def _give_up(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(1)

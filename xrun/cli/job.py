@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,6 @@ def exit_code(status: AppStatus) -> int:
     return EXIT_OF_STATE.get(status.state, 1)
 
 
-def status_json(handle: str, status: AppStatus) -> dict[str, object]:
-    """The answer of ``--json`` about one job."""
-    return {"version": 1, "handle": handle, **status.to_json()}
+def status_json(handle: str, status: AppStatus, roles: Sequence[str] = ()) -> dict[str, object]:
+    """The answer of ``--json`` about one job, or some roles of it."""
+    return {"version": 1, "handle": handle, **status.to_json(list(roles) or None)}

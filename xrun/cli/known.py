@@ -20,7 +20,7 @@ def known_handles(begin: str = "") -> list[str]:
     Args:
         begin: how the handle, or its app id alone, begins.
     """
-    apps = {"", begin} if "/" not in begin else {begin.rpartition("/")[2] if begin.count("/") > 2 else ""}  # noqa: PLR2004
+    apps = {"", begin} if "/" not in begin else {begin.rpartition("/")[2] if begin.count("/") > 2 else ""}
     found: dict[str, None] = {}
     for app in sorted(apps, reverse=True):
         for source in (_local_handles, _past_handles):

@@ -23,10 +23,12 @@ _COLOUR_OF_STATE = {
     "PENDING": terminal.DIM,
     "SUBMITTED": terminal.DIM,
 }
-_NARROWEST = 6  # columns that a cell is cut to before columns are left out
+_NARROWEST = 12  # columns that a cell is cut to before columns are left out
+_GAP = 2  # spaces between columns
 
 _lock = threading.RLock()  # a signal handler may write while its own thread does
-_drawn = False  # whether a line that is to disappear stands on the terminal
+_drawn = threading.Event()
+"""Set while a line that is to disappear stands on the terminal."""
 
 
 class Unwritable(click.ClickException):
@@ -45,19 +47,17 @@ def notice(text: str) -> None:
 
 def transient(text: str) -> None:
     """A line on a terminal that the next output, or the next such line, takes the place of."""
-    global _drawn
     line = terminal.cut(terminal.clean(f"xrun: {text}"), terminal.size(2)[0] - 1)
     with _lock:
-        _drawn = True
+        _drawn.set()
         os.write(2, f"\r{line}\033[K".encode())
 
 
 def erase() -> None:
     """Takes the transient line away."""
-    global _drawn
     with _lock:
-        if _drawn:
-            _drawn = False
+        if _drawn.is_set():
+            _drawn.clear()
             os.write(2, b"\r\033[K")
 
 
@@ -83,7 +83,7 @@ def write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     try:
         with _lock:
-            if _drawn:
+            if _drawn.is_set():
                 erase()
             while view:
                 view = view[os.write(fd, view) :]
@@ -93,47 +93,69 @@ def write(fd: int, data: bytes) -> None:
         raise Unwritable(error) from error
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
     """Rows for a person on a terminal, tab-separated without a head for anything else.
 
     On a terminal the table keeps to its width: the first column, which names things, is always whole; the widest of the
-    others are cut first, and columns on the right that don't fit at all are left out. Names of states have colours.
+    others are cut first, and what doesn't fit even so is left out. Names of states have colours.
+
+    Args:
+        columns: the head.
+        rows: what is below it; control characters in it are shown, not sent.
+        spare: columns that are left out first on a narrow terminal, in this order; then those on the right.
     """
     clean = [[terminal.clean(cell) for cell in row] for row in rows]
     if terminal.is_terminal(1):
-        for line in table_lines(columns, clean, terminal.size(1)[0]):
+        for line in table_lines(columns, clean, terminal.size(1)[0], spare):
             answer(line)
     else:
         for row in clean:
             answer("\t".join(row))
 
 
-def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str] = ()
+) -> list[str]:
     """The lines of a table on a terminal of so many columns, head first.
 
     Args:
         columns: the head.
         rows: clean cells.
         width: of the terminal.
+        spare: as for `table`.
     """
-    widths = [max(map(terminal.width, column)) for column in zip(columns, *rows, strict=True)]
-    widths = _fitted(widths, width)
-    lines = [terminal.painted(_row(columns, widths), terminal.BOLD)]
-    for row in rows:
-        lines.append(_row(row, widths, colours=terminal.has_colour(1)))
-    return lines
+    natural = [max(map(terminal.width, column)) for column in zip(columns, *rows, strict=True)]
+    kept = _kept(columns, natural, width, spare)
+    widths = _fitted([natural[i] for i in kept], width)
+    colours = terminal.has_colour(1)
+    lines = [_row([columns[i] for i in kept], widths)]
+    lines[0] = terminal.painted(lines[0], terminal.BOLD)
+    return lines + [_row([row[i] for i in kept], widths, colours=colours) for row in rows]
+
+
+def _kept(columns: Sequence[str], natural: Sequence[int], width: int, spare: Sequence[str]) -> list[int]:
+    """Which columns are shown, so that each has at least its smallest width."""
+    kept = list(range(len(columns)))
+    leaving = [columns.index(name) for name in spare if name in columns[1:]]
+    while len(kept) > 1 and sum(_smallest(natural, i) for i in kept) + _GAP * (len(kept) - 1) > width:
+        kept.remove(leaving.pop(0) if leaving else kept[-1])
+    return kept
+
+
+def _smallest(natural: Sequence[int], column: int) -> int:
+    return min(natural[column], _NARROWEST) if column else natural[column]
 
 
 def _fitted(natural: Sequence[int], width: int) -> list[int]:
-    """Widths of the columns that are shown, two spaces between them."""
+    """Widths in which the widest give way, but not the first column."""
     widths = list(natural)
-    while len(widths) > 1 and (excess := sum(widths) + 2 * (len(widths) - 1) - width) > 0:
+    while len(widths) > 1 and (excess := sum(widths) + _GAP * (len(widths) - 1) - width) > 0:
         widest = max(range(1, len(widths)), key=lambda i: widths[i])
-        if widths[widest] > _NARROWEST:
-            next_one = max([w for w in widths[1:] if w < widths[widest]], default=_NARROWEST)
-            widths[widest] -= min(excess, widths[widest] - max(next_one, _NARROWEST))
-        else:
-            widths.pop()
+        others = [w for w in widths[1:] if w < widths[widest]]
+        lowest = max(_NARROWEST, max(others, default=0))
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= min(excess, widths[widest] - min(lowest, widths[widest] - 1))
     return widths
 
 
@@ -143,7 +165,7 @@ def _row(cells: Sequence[str], widths: Sequence[int], *, colours: bool = False) 
         text = cell if i == 0 else terminal.cut(cell, columns)
         filled = text if i == len(widths) - 1 else terminal.padded(text, columns)
         shown.append(terminal.painted(filled, _COLOUR_OF_STATE.get(cell, "")) if colours else filled)
-    return "  ".join(shown).rstrip()
+    return (" " * _GAP).join(shown).rstrip()
 
 
 def state(name: str) -> str:

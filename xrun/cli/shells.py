@@ -11,7 +11,14 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    split_arg_string,
+)
 
 from xrun.cli.terminal import clean
 
@@ -168,7 +175,7 @@ class Bash(_Shell, BashComplete):
     source_template = _BASH
 
     def asked(self) -> Asked:
-        """bash's own words are split at colons and equal signs, so the line itself is read."""
+        """Bash's own words are split at colons and equal signs, so the line itself is read."""
         return read_line(os.environ.get("_XRUN_WORDS", ""), os.environ.get("_XRUN_BREAKS", ""))
 
     def lines(self, items: Iterable[CompletionItem[str]]) -> list[str]:

@@ -1,8 +1,8 @@
 """What kind of terminal there is, and text that is fit for it.
 
-Colour and lines that change need a terminal that isn't ``dumb``; ``NO_COLOR`` turns colour off. There is no way to force
-either: what isn't a terminal gets plain text that looks the same in every environment, FORCE_COLOR or not. No pager is
-ever started; ``| less -R`` is the reader's to type.
+Colour and lines that change need a terminal that isn't ``dumb``; ``NO_COLOR`` turns colour off. There is no way to
+force either: what isn't a terminal gets plain text that looks the same in every environment, FORCE_COLOR or not. No
+pager is ever started; ``| less`` is the reader's to type.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_COLOUR = re.compile("\033\\[[0-9;]*m")
 
 RED, GREEN, YELLOW, CYAN, BOLD, DIM = "31", "32", "33", "36", "1", "2"
 
@@ -80,8 +81,13 @@ def padded(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
+def bare(text: str) -> str:
+    """A text of ours without its colours."""
+    return _COLOUR.sub("", text)
+
+
 def _escape(code: int) -> str:
     short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
-    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - how Python keeps a byte that isn't UTF-8
+    if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004 - one byte or two
+    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

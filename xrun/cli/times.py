@@ -47,7 +47,7 @@ class Seconds(click.ParamType[float]):
 def span(seconds: float) -> str:
     """How long, in one word: ``0.4s``, ``45s``, ``3m05s``, ``2h10m``, ``8d4h``."""
     whole = int(max(0.0, seconds))
-    if whole < 10:  # noqa: PLR2004 - below that, tenths say something
+    if whole < 10:
         return f"{max(0.0, seconds):.1f}s"
     minutes, hours, days = whole // 60, whole // 3600, whole // 86400
     if days:

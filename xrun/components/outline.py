@@ -16,6 +16,7 @@ from xrun import plugins
 from xrun.components.finder import BUILTINS
 
 _LARGEST = 2 << 20  # bytes; parsing more takes longer than a person waits for a TAB
+_DEEPEST = 8  # nobody nests types that deep; an alias may name itself
 _ENUMS = ("Enum", "StrEnum", "IntEnum")
 _MANY = ("list", "List", "dict", "Dict", "Sequence", "Mapping", "tuple", "Tuple")
 
@@ -177,7 +178,7 @@ def _option(arg: ast.arg, module: ast.Module, helps: dict[str, str]) -> Option:
 
 def _typed(option: Option, hint: ast.expr | None, module: ast.Module, depth: int) -> Option:
     """The option with what its annotation says."""
-    if hint is None or depth > 8:  # noqa: PLR2004 - nobody nests types that deep; an alias may name itself
+    if hint is None or depth > _DEEPEST:
         return option
     if isinstance(hint, ast.Constant) and isinstance(hint.value, str):
         try:
@@ -185,7 +186,7 @@ def _typed(option: Option, hint: ast.expr | None, module: ast.Module, depth: int
         except (SyntaxError, ValueError):
             return option
     if isinstance(hint, ast.BinOp):
-        sides = [side for side in (hint.left, hint.right) if not (isinstance(side, ast.Constant) and side.value is None)]
+        sides = [side for side in (hint.left, hint.right) if not _is_none(side)]
         return _typed(option, sides[0], module, depth + 1) if len(sides) == 1 else option
     if isinstance(hint, ast.Subscript):
         return _subscripted(option, hint, module, depth)
@@ -207,11 +208,15 @@ def _subscripted(option: Option, hint: ast.Subscript, module: ast.Module, depth:
         texts = tuple(str(e.value) for e in inside if isinstance(e, ast.Constant) and e.value is not None)
         return option._replace(kind="Literal", values=texts)
     if word in ("Optional", "Annotated", "Union"):
-        kinds = [e for e in inside if not (isinstance(e, ast.Constant) and e.value is None)]
+        kinds = [e for e in inside if not _is_none(e)]
         if word != "Union" or len(kinds) == 1:
             return _typed(option, kinds[0], module, depth + 1) if kinds else option
         return option
     return option._replace(kind=word, repeats=word in _MANY)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _defined(word: str, module: ast.Module) -> ast.ClassDef | ast.expr | None:

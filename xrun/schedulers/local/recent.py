@@ -18,12 +18,9 @@ def recent_handles(app_prefix: str = "", limit: int = 200) -> list[str]:
         app_prefix: how their ids begin.
         limit: how many at most.
     """
-    found = []
     try:
         with os.scandir(os.path.join(state.root(), "apps")) as entries:
-            for entry in entries:
-                if entry.name.startswith(app_prefix):
-                    found.append((_modified(entry), entry.name))
+            found = [(_modified(entry), entry.name) for entry in entries if entry.name.startswith(app_prefix)]
     except OSError:
         return []
     found.sort(reverse=True)
