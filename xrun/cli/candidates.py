@@ -122,6 +122,8 @@ class _Line:
         source = _SOURCES.get(str(parameter.name))
         if source is not None:
             return source(word)
+        if isinstance(parameter.type, click.Choice):
+            return _choices(parameter.type, word)
         return list(parameter.shell_complete(click.Context(self.command), word))
 
 
@@ -131,6 +133,12 @@ def _is_flag(option: click.Option) -> bool:
 
 def _begins(names: Iterable[str], word: str, about: str | None = None) -> list[Item]:
     return [Item(name, help=about) for name in names if name.startswith(word)]
+
+
+def _choices(choice: click.Choice[str], word: str) -> list[Item]:
+    """As they are listed; click would give them in lower case where case doesn't matter."""
+    fold = str if choice.case_sensitive else str.lower
+    return [Item(c) for c in map(str, choice.choices) if fold(c).startswith(fold(word))]
 
 
 def _prefixed(begin: str, items: Iterable[Item]) -> list[Item]:
