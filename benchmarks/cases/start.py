@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Command, ratio
@@ -43,6 +44,26 @@ def dryrun(bench: Bench) -> Iterator[Row]:
         Figure(bench.peak_mib(torchx, "torchx")),
         target=30,
     )
+
+
+def completion(bench: Bench) -> Iterator[Row]:
+    """From a TAB to the answer that the shell gets: a verb, a component's options, a function in a file, a handle."""
+    jobs = bench.work / "completed.py"
+    jobs.write_text("from xrun.specs import AppDef\n\ndef job(lr: float = 0.1) -> AppDef: ...\n")
+    bench.run(bench.launcher("xrun", "--detach", "utils.echo"))
+    asked = {
+        "a verb": "sta",
+        "a component's options": "dist.ddp\x1f--s",
+        "a function in a file": "completed.py:",
+        "options of a scheduler": "-cfg\x1fgr",
+        "a handle": "status\x1flocal://",
+    }
+    floor: Command = [bench.python(), "-c", "import click.shell_completion; print('words')"]
+    for name, words in asked.items():
+        env = {"_XRUN_COMPLETE": "fish", "_XRUN_WORDS": f"xrun\x1f{words}"}
+        times = bench.time_in_turns({"xrun": bench.launcher("xrun"), "floor": floor}, bench.rounds, **env)
+        figures = {peer: Figure(median(samples) * 1000, samples=tuple(samples)) for peer, samples in times.items()}
+        yield Row.of(f"completion: {name}", "ms", figures, 150)
 
 
 def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float) -> Row:

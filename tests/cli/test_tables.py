@@ -91,7 +91,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bytes]:
         data.append(bytes(text))
         return len(text)
 
-    monkeypatch.setattr(output.os, "write", write)
+    monkeypatch.setattr("xrun.cli.output.os.write", write)
     return lambda: b"".join(data)
 
 

@@ -126,7 +126,7 @@ class _Clock:
 
 def test_the_line_gives_way_to_output(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
-    monkeypatch.setattr(output.os, "write", lambda fd, data: written.write(bytes(data)))
+    monkeypatch.setattr("xrun.cli.output.os.write", lambda fd, data: written.write(bytes(data)))
     output.transient("waiting for Godot\x1b[2J")
     output.answer("here")
     output.answer("there")

@@ -11,7 +11,7 @@ from typing import Any
 from xrun import schedulers
 from xrun.specs.handle import DEFAULT_SESSION
 
-_MOST_REPLICAS = 64  # shown one by one
+_MOST_HANDLES = 200
 
 
 def known_handles(begin: str = "") -> list[str]:
@@ -75,8 +75,9 @@ def _local_handles(app: str) -> list[str]:
 
 
 def _past_handles(app: str) -> list[str]:
-    history = import_module("xrun.runner.history")
-    return list(history.handles(app))
+    history = import_module("xrun.runner.history").History(lambda _: None, kept=True)
+    handles = [entry.handle for entry in history.recent()]
+    return [handle for handle in handles if handle.rpartition("/")[2].startswith(app)][:_MOST_HANDLES]
 
 
 def _configured(ask: Callable[[Any], Any]) -> Any:
