@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Command, ratio
@@ -61,15 +60,14 @@ def completion(bench: Bench) -> Iterator[Row]:
     floor: Command = [bench.python(), "-c", "import click.shell_completion; print('words')"]
     for name, words in asked.items():
         env = {"_XRUN_COMPLETE": "fish", "_XRUN_WORDS": f"xrun\x1f{words}"}
-        times = bench.time_in_turns({"xrun": bench.launcher("xrun"), "floor": floor}, bench.rounds, **env)
-        figures = {peer: Figure(median(samples) * 1000, samples=tuple(samples)) for peer, samples in times.items()}
-        yield Row.of(f"completion: {name}", "ms", figures, 150)
+        commands: dict[str, Command] = {"xrun": bench.launcher("xrun"), "floor": floor}
+        yield in_clicks(bench, f"completion: {name}", commands, 3.9, **env)
 
 
-def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float) -> Row:
+def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float, **env: str) -> Row:
     """A row of whole commands, as multiples of ``import click`` in the same rounds."""
     base: Command = [bench.python(), "-c", BASE]
-    times = bench.time_in_turns({BASE: base, **commands}, bench.rounds)
+    times = bench.time_in_turns({BASE: base, **commands}, bench.rounds, **env)
     figures = {name: ratio(times[name], times[BASE]) for name in commands}
     note = f"x is the time of python -c '{BASE}', {sorted(times[BASE])[len(times[BASE]) // 2] * 1000:.0f} ms"
     return Row.of(metric, "x", figures, target, note=note)

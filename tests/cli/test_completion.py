@@ -15,7 +15,6 @@ import pytest
 from tests.architecture.test_imports import HEAVY, modules_after
 from xrun.cli import known
 from xrun.cli.shells import read_line
-from xrun.runner import config
 
 from .conftest import xrun
 
@@ -125,19 +124,20 @@ def test_handles_newest_first_and_roles() -> None:
     assert answer("status", f"{handles[0]}/") == []
 
 
-def test_profiles_come_from_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Config:
-        def profiles(self) -> list[str]:
-            return ["prod", "dev"]
-
-    monkeypatch.setattr(config, "load", Config, raising=False)
-    assert known.profiles() == ["prod", "dev"]
-
-    def broken() -> Config:
-        raise ValueError("no TOML")
-
-    monkeypatch.setattr(config, "load", broken)
+def test_profiles_come_from_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "xrun.toml"
+    monkeypatch.setenv("XRUN_CONFIG", str(file))
+    file.write_text('[run]\nscheduler = "memory"\n[profiles.prod.run]\n[profiles.dev.run]\n')
+    assert sorted(known.profiles()) == ["dev", "prod"]
+    assert known.default_scheduler() == "memory"
+    file.write_text("[run\n")
     assert known.profiles() == []
+    assert known.default_scheduler() == "local"
+
+
+def test_codes_that_can_be_explained() -> None:
+    assert answer("explain", "xr07")[:2] == ["XR070", "XR071"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -203,7 +203,7 @@ def test_ten_thousand_jobs_are_no_burden(xrun_home: Path) -> None:
     answer("status", "job-00007")
     begin = time.monotonic()
     assert answer("status", "job-00007") == ["local://default/job-00007"]
-    assert time.monotonic() - begin < 2  # it takes 0.1 s; a machine that does other things is no failure
+    assert time.monotonic() - begin < 5  # it takes 0.1 s; a machine that does other things is no failure
 
 
 def test_the_script_for_the_shell_in_use() -> None:

@@ -12,7 +12,7 @@ from xrun.cli import output
 from xrun.cli.shells import SHELLS, VARIABLE
 from xrun.errors import UsageError
 
-_PATIENCE = 2.0  # seconds; no answer is better than a terminal that hangs
+_PATIENCE = 3.0  # seconds; no answer is better than a terminal that hangs
 
 
 @click.command(short_help="Print what makes a shell complete xrun's words.")

@@ -35,20 +35,20 @@ def roles_of(handle: str) -> dict[str, int]:
     with suppress(Exception):
         scheduler, _, rest = handle.partition("://")
         if scheduler in ("local", "local_cwd"):
-            recent = import_module("xrun.schedulers.local.recent")
-            roles: dict[str, int] = recent.recent_roles(rest.rpartition("/")[2])
-            return roles
+            from xrun.schedulers.local.recent import recent_roles
+
+            return recent_roles(rest.rpartition("/")[2])
     return {}
 
 
 def profiles() -> list[str]:
     """Profiles of the configuration."""
-    return list(_configured(lambda config: config.profiles()) or ())
+    return list(_configured(lambda config: config.profiles) or ())
 
 
 def default_scheduler() -> str:
     """The one that is used when none is named."""
-    named = os.environ.get("XRUN_SCHEDULER") or _configured(lambda config: config.run().get("scheduler"))
+    named = os.environ.get("XRUN_SCHEDULER") or _configured(lambda config: config.run_default("scheduler"))
     return str(named or schedulers.DEFAULT_SCHEDULER)
 
 
@@ -63,15 +63,16 @@ def scheduler_options(scheduler: str) -> list[tuple[str, str, Any]]:
 def codes() -> Iterable[tuple[str, str]]:
     """Code of each error that can be explained, with its title."""
     with suppress(Exception):
-        explanations = import_module("xrun.cli.explanations")
-        return [(code, entry.title) for code, entry in explanations.load().items()]
+        from xrun.cli.explanations import load
+
+        return [(code, entry.title) for code, entry in load().items()]
     return []
 
 
 def _local_handles(app: str) -> list[str]:
-    recent = import_module("xrun.schedulers.local.recent")
-    found: list[str] = recent.recent_handles(app)
-    return found
+    from xrun.schedulers.local.recent import recent_handles
+
+    return recent_handles(app, _MOST_HANDLES)
 
 
 def _past_handles(app: str) -> list[str]:
@@ -82,6 +83,8 @@ def _past_handles(app: str) -> list[str]:
 
 def _configured(ask: Callable[[Any], Any]) -> Any:
     try:
-        return ask(import_module("xrun.runner.config").load())
+        from xrun.runner.config import load
+
+        return ask(load())
     except Exception:  # noqa: BLE001 - a configuration that is wrong is said when it is used, not under a TAB
         return None
