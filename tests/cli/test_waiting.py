@@ -161,3 +161,12 @@ def test_stderr_that_nobody_reads_ends_no_wait(monkeypatch: pytest.MonkeyPatch) 
     with progress.Waiting("rain") as waiting:
         waiting._thread.join(10)
         assert not waiting._thread.is_alive()
+
+
+@pytest.mark.parametrize("verb", ["wait", "log"])
+def test_ctrl_c_takes_the_line_away(gate: Path, verb: str) -> None:
+    with Terminal([*XRUN, *verbs(gate, gated(gate))[verb]], columns=60) as shown:
+        shown.until("waiting for")
+        shown.send("\x03")
+        assert shown.end() == 130
+        assert not "".join(shown.screen)
