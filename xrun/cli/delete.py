@@ -17,9 +17,8 @@ def delete(json_: bool, handle: str) -> int:
     \b
     xrun delete local://default/train-x7f2q
     """  # noqa: D301 - click wants the character
-    with own_runner() as runner:
-        with progress.Waiting(f"{handle} to stop and be removed"):
-            runner.delete(handle)
+    with own_runner() as runner, progress.Waiting(f"{handle} to stop and be removed"):
+        runner.delete(handle)
     if json_:
         output.answer_json({"version": 1, "handle": handle, "deleted": True})
     else:

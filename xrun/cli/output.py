@@ -47,7 +47,8 @@ def notice(text: str) -> None:
 
 def transient(text: str) -> None:
     """A line on a terminal that the next output, or the next such line, takes the place of."""
-    line = terminal.cut(terminal.clean(f"xrun: {text}"), terminal.size(2)[0] - 1)
+    room = terminal.size(2)[0] - len("^C") - 1  # what a terminal adds on Ctrl-C must not begin another line
+    line = terminal.cut(terminal.clean(f"xrun: {text}"), room)
     with _lock:
         _drawn.set()
         os.write(2, f"\r{line}\033[K".encode())
