@@ -232,6 +232,8 @@ _SOURCES: dict[str, Callable[[str], list[Item]]] = {
 _SOURCES |= {
     "codes": _SOURCES["code"],
     "handles": _handles,
+    "names": _schedulers,  # of runopts
+    "prefix": lambda word: [item for item in _components(word) if not item.open],
     "print_": lambda word: [item for item in _components(word) if not item.open],
     "schedulers": _schedulers,
 }
