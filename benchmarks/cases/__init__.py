@@ -11,6 +11,7 @@ from benchmarks.report import Row
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "start": start.start,
     "dryrun": start.dryrun,
+    "completion": start.completion,
     "echo": jobs.echo,
     "short": jobs.short,
     "ddp": ddp.ddp,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, progress
 from xrun.cli.job import existing, own_runner
 
 
@@ -26,8 +26,10 @@ def cancel(json_: bool, handle: str) -> int:
         if had_ended:
             output.notice(f"{handle} has ended already")
         else:
-            output.notice(f"stopping {handle}; at most its grace period")
-            runner.cancel(handle)
+            grace = there.options.get("grace_period")
+            hint = f"at most its grace period of {grace:g} s" if isinstance(grace, (int, float)) else ""
+            with progress.Waiting(f"{handle} to stop", hint):
+                runner.cancel(handle)
             end = runner.status(handle)
     state = end.state.name if end else None
     if json_:

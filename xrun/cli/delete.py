@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, progress
 from xrun.cli.job import own_runner
 
 
@@ -17,7 +17,7 @@ def delete(json_: bool, handle: str) -> int:
     \b
     xrun delete local://default/train-x7f2q
     """  # noqa: D301 - click wants the character
-    with own_runner() as runner:
+    with own_runner() as runner, progress.Waiting(f"{handle} to stop and be removed"):
         runner.delete(handle)
     if json_:
         output.answer_json({"version": 1, "handle": handle, "deleted": True})

@@ -273,6 +273,23 @@ class Runner:
         waited = time.monotonic() - started
         raise WaitTimeout(f"{handle} has not ended after {waited:.1f} s; it goes on")
 
+    def watch(self, handle: AppHandle, timeout: float | None = None) -> Iterator[AppDescription | None]:
+        """What is known of a job, at once and then after each change, until it has ended or the time is up.
+
+        Args:
+            handle: the job.
+            timeout: seconds (default: for ever).
+
+        Yields:
+            All that is known of it; None, and nothing more, if there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        for found in scheduler.watch([app_id], timeout):
+            there = found.get(app_id)
+            yield there
+            if there is None or is_terminal(there.status.state):
+                return
+
     def cancel(self, handle: AppHandle, *, wait: bool = True) -> None:
         """Stops a job; does nothing if it has ended.
 
