@@ -220,6 +220,8 @@ class ListedAnswer(TypedDict):
         user: who submitted it.
         submitted: when it was submitted.
         ended: when it ended.
+        component: the component it was made by; empty if none or not known.
+        current: false if its system can't be asked now, so that the state is the last one known.
     """
 
     handle: str
@@ -228,6 +230,8 @@ class ListedAnswer(TypedDict):
     user: str
     submitted: float
     ended: float
+    component: str
+    current: bool
 
 
 class ListAnswer(TypedDict):

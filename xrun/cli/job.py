@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from xrun.cli import progress
+from xrun.cli import output, progress
 from xrun.errors import JobNotFound, WaitTimeout
 from xrun.runner.runner import Runner, get_runner
 from xrun.specs.states import AppState
@@ -21,19 +21,25 @@ EXIT_OF_STATE = {AppState.SUCCEEDED: 0, AppState.CANCELLED: 7}
 
 
 @contextmanager
-def own_runner(profile: str | None = None) -> Iterator[Runner]:
+def own_runner(profile: str | None = None, *, known: bool = True) -> Iterator[Runner]:
     """A Runner for one command: this process is ours and has no threads.
 
     Args:
         profile: that of new jobs (default: as configured).
+        known: whether the configuration must have that profile.
 
     Raises:
         InvalidConfig: there is no such profile.
     """
-    with get_runner(profile, own_process=True) as runner:
-        if profile is not None:
-            runner.defaults.config.require_profile(profile)
-        yield runner
+    runner = get_runner(profile, own_process=True)
+    try:
+        with runner:
+            if profile is not None and known:
+                runner.defaults.config.require_profile(profile)
+            yield runner
+    finally:
+        for text in runner.notices:
+            output.notice(text)
 
 
 def existing(runner: Runner, handle: str) -> AppDescription:

@@ -105,13 +105,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence
         rows: what is below it; control characters in it are shown, not sent.
         spare: columns that are left out first on a narrow terminal, in this order; then those on the right.
     """
-    clean = [[terminal.clean(cell) for cell in row] for row in rows]
+    clean = [row if "".join(row).isprintable() else [*map(terminal.clean, row)] for row in rows]
     if terminal.is_terminal(1):
         for line in table_lines(columns, clean, terminal.size(1)[0], spare):
             answer(line)
-    else:
-        for row in clean:
-            answer("\t".join(row))
+    elif rows:
+        answer("\n".join(map("\t".join, clean)))
 
 
 def table_lines(
@@ -222,8 +221,11 @@ def _time(when: float) -> bytes:
 
 def ago(when: float, now: float) -> str:
     """How long ago, in one short word: ``45s``, ``12m``, ``3h``, ``8d``."""
-    seconds = max(0, int(now - when))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    seconds = int(now - when)
+    if seconds >= 2 * 86400:
+        return f"{seconds // 86400}d"
+    if seconds >= 2 * 3600:
+        return f"{seconds // 3600}h"
+    if seconds >= 2 * 60:
+        return f"{seconds // 60}m"
+    return f"{max(seconds, 0)}s"

@@ -41,7 +41,7 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, **give
             return 0
         info = submission.dryrun(runner, job, reproducible=dryrun)
         if dryrun:
-            _print_request(info, json_)
+            print_request(info, json_)
             return 0
         return submit(runner, info, wait_=wait_, log_=log_, detach=detach, json_=json_)
 
@@ -81,10 +81,11 @@ def render(json_: bool, **given: Any) -> int:
     job = submission.asked(**given)
     with submission.runner_of(job) as runner:
         if not submission.shows_help(runner, job):
-            _print_request(submission.dryrun(runner, job, reproducible=True), json_)
+            print_request(submission.dryrun(runner, job, reproducible=True), json_)
     return 0
 
 
-def _print_request(info: AppDryRunInfo[Any], json_: bool) -> None:
+def print_request(info: AppDryRunInfo[Any], json_: bool) -> None:
+    """Prints what would be sent."""
     answer = {"version": 1, "app_id": info.app_id, "request": str(info)}
     output.answer_json(answer) if json_ else output.answer(str(info).rstrip("\n"))

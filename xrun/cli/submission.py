@@ -143,9 +143,13 @@ def app_of(runner: Runner, job: Job) -> AppDef:
 
 def dryrun(runner: Runner, job: Job, *, reproducible: bool) -> AppDryRunInfo[Any]:
     """What would be submitted; notices are said."""
-    app = app_of(runner, job)
-    with contextlib.redirect_stdout(sys.stderr):  # nor what a plugin prints
-        info = runner.dryrun(app, job.scheduler, job.cfg, job.workspace, job.request_id, reproducible=reproducible)
+    where = job.scheduler, job.cfg, job.workspace, job.request_id
+    with contextlib.redirect_stdout(sys.stderr):  # what a component or a plugin prints is no answer
+        if job.app is not None:
+            info = runner.dryrun(job.app, *where, reproducible=reproducible)
+        else:  # by its component, whose name and arguments the history keeps
+            name = component_of(runner, job)
+            info = runner.dryrun_component(name, job.words or job.args, *where, reproducible=reproducible)
     for text in info.notices:
         output.notice(text)
     return info

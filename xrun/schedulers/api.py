@@ -24,7 +24,6 @@ from xrun.specs.identity import make_app_id, new_request_id, spec_hash
 from xrun.specs.options import CommonOptions, runopts
 from xrun.specs.problems import Problem, Severity
 from xrun.specs.states import is_terminal
-from xrun.specs.validation import validate
 
 __all__ = [
     "AppDescription",
@@ -172,6 +171,8 @@ class Scheduler(abc.ABC, Generic[R]):
             request_id: what its app id would be made from.
             server: ask the system too; without it nothing is asked.
         """
+        from xrun.specs.validation import validate  # much that only a submission needs
+
         found = validate(app)
         if _has_errors(found):
             return found
@@ -205,6 +206,8 @@ class Scheduler(abc.ABC, Generic[R]):
             InvalidJob: the job is wrong; every problem is named.
             Unsupported: the job is right but asks for what this scheduler can't do.
         """
+        from xrun.specs.validation import validate
+
         options = self._resolve(cfg)
         problems = validate(app)
         _raise_errors(problems, InvalidJob)
@@ -237,6 +240,7 @@ class Scheduler(abc.ABC, Generic[R]):
             there = self.describe(info.app_id)
             if there is not None and there.request_id == info.request_id:
                 if there.spec_hash == info.spec_hash:
+                    info.is_new = False
                     return info.app_id
                 fields = _differences(there.app, info.app)
                 raise RequestConflict(info.request_id, self.handle_of(info.app_id), fields)

@@ -16,9 +16,7 @@ from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
 from xrun.schedulers.local import client, gpus, request, state, states
 from xrun.schedulers.local.journal import JournalReader, log_files
-from xrun.schedulers.local.launch import Launch
 from xrun.schedulers.local.request import LocalOptions, LocalRequest
-from xrun.schedulers.local.supervisor import CANCEL, Plan
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
 from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef
@@ -85,6 +83,9 @@ class LocalScheduler(Scheduler[LocalRequest]):
             InvalidJob: a script or the working directory isn't there.
             BackendError: fewer GPUs than asked for, or the state can't be written.
         """
+        from xrun.schedulers.local.launch import Launch
+        from xrun.schedulers.local.supervisor import Plan
+
         self._sweep()
         asked = info.request
         workdir = os.path.abspath(asked.workdir or _current_folder())
@@ -127,9 +128,10 @@ class LocalScheduler(Scheduler[LocalRequest]):
         return {app_id: description for app_id, description in found.items() if description is not None}
 
     def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
-        """Every folder of this home."""
+        """Every folder of this home; only those without a verdict where one with a verdict isn't wanted."""
         self._sweep()
-        for app_id in client.app_ids():
+        live = wanted.states and not any(map(is_terminal, wanted.states))
+        for app_id in client.live_app_ids() if live else client.app_ids():
             try:
                 there = states.describe(app_id)
             except BackendError:
@@ -146,6 +148,8 @@ class LocalScheduler(Scheduler[LocalRequest]):
         Raises:
             BackendError: the app runs on another host.
         """
+        from xrun.schedulers.local.supervisor import CANCEL
+
         line = client.Line(app_id)
         if line.open:
             line.send(CANCEL)
