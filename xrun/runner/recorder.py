@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from xrun.specs.dryrun import AppDryRunInfo, Origin
 from xrun.specs.handle import parse_app_handle
 from xrun.specs.serialize import to_dict, to_plain
 from xrun.specs.states import AppState, is_terminal
-from xrun.specs.status import AppStatus
 from xrun.specs.workspace import Workspace
 
 if TYPE_CHECKING:
     from xrun.runner.gitinfo import GitInfo, GitQuery
     from xrun.runner.history import History, Submission
+    from xrun.schedulers.api import AppDescription, Scheduler
 
 _PAUSE = 30.0  # seconds without a try after one that failed: it may have waited, and jobs come by the hundred
 _STALE = 60.0  # seconds after which git is asked again
@@ -79,13 +79,11 @@ class Recorder:
 
         self._try(work)
 
-    def ended(self, found: Mapping[str, AppStatus]) -> None:
-        """Keeps the verdicts among what systems said.
-
-        Args:
-            found: handle -> status.
-        """
-        new = {h: s for h, s in found.items() if is_terminal(s.state) and h not in self._ended}
+    def ended(self, scheduler: Scheduler[Any], found: Iterable[AppDescription]) -> None:
+        """Keeps the verdicts among what a system said."""
+        # a job may have been found by another handle than that under which it was submitted
+        ends = {a.handle or scheduler.handle_of(a.app_id): a.status for a in found if is_terminal(a.status.state)}
+        new = {handle: status for handle, status in ends.items() if handle not in self._ended}
         if not new:
             return
         self._ended.update(new)

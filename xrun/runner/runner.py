@@ -269,7 +269,7 @@ class Runner:
         for scheduler in dict.fromkeys(scheduler for scheduler, _ in parts.values()):
             asked = {handle: app_id for handle, (of, app_id) in parts.items() if of is scheduler}
             answers = scheduler.describe_many([*dict.fromkeys(asked.values())])
-            self._recorder.ended({_handle(scheduler, there): there.status for there in answers.values()})
+            self._recorder.ended(scheduler, answers.values())
             found |= {handle: answers[app_id] for handle, app_id in asked.items() if app_id in answers}
         return found
 
@@ -289,15 +289,10 @@ class Runner:
         Raises:
             WaitTimeout: the time is up; the job goes on.
         """
-        scheduler, app_id = self._locate(handle)
         started = time.monotonic()
-        for found in scheduler.watch([app_id], timeout):
-            there = found.get(app_id)
-            if there is None:
-                return None
-            if is_terminal(there.status.state):
-                self._recorder.ended({_handle(scheduler, there): there.status})
-                return there.status
+        for there in self.watch(handle, timeout):
+            if there is None or is_terminal(there.status.state):
+                return there.status if there else None
         waited = time.monotonic() - started
         raise WaitTimeout(f"{handle} has not ended after {waited:.1f} s; it goes on")
 
@@ -314,6 +309,8 @@ class Runner:
         scheduler, app_id = self._locate(handle)
         for found in scheduler.watch([app_id], timeout):
             there = found.get(app_id)
+            if there is not None:
+                self._recorder.ended(scheduler, [there])
             yield there
             if there is None or is_terminal(there.status.state):
                 return
@@ -413,11 +410,6 @@ class Runner:
                 found = schedulers.create_scheduler(name, session, self._scheduler_params)
                 self._schedulers[name, session] = found
         return found
-
-
-def _handle(scheduler: Scheduler[Any], there: AppDescription) -> AppHandle:
-    """The handle under which a job was submitted; it may have been found by another."""
-    return there.handle or scheduler.handle_of(there.app_id)
 
 
 def _configured_resources() -> Mapping[str, Resource]:
