@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution
+    from collections.abc import Iterator
+    from importlib.metadata import Distribution, EntryPoint
 
 SCHEDULERS = "xrun.schedulers"
 COMPONENTS = "xrun.components"
@@ -41,6 +42,24 @@ class BrokenPlugin(NamedTuple):
 _broken: dict[tuple[str, str], BrokenPlugin] = {}
 
 
+class Plugin(NamedTuple):
+    """An entry point as its package registers it.
+
+    Attributes:
+        group: the entry-point group it is in.
+        name: its name there.
+        target: the object it points at, as ``module:attribute``.
+        package: the package it comes from.
+        version: that package's version.
+    """
+
+    group: str
+    name: str
+    target: str
+    package: str
+    version: str
+
+
 @cache
 def targets(group: str) -> dict[str, str]:
     """Names of a group's plugins and what they point at, nothing imported.
@@ -51,18 +70,40 @@ def targets(group: str) -> dict[str, str]:
     Returns:
         name -> ``module:attribute``, sorted by name; of two of one name, the first on the path.
     """
+    found: dict[str, str] = {}
+    for _, ep in _entry_points(group):
+        found.setdefault(ep.name, ep.value)
+    return dict(sorted(found.items()))
+
+
+def registered(group: str) -> list[Plugin]:
+    """Every plugin of a group with the package it comes from, sorted by name; nothing is imported.
+
+    Of two of one name the first is the one that `load` gives.
+    """
+    found = [
+        Plugin(group, ep.name, ep.value, _name_of(package), _version_of(package))
+        for package, ep in _entry_points(group)
+    ]
+    return sorted(found, key=lambda plugin: plugin.name)
+
+
+def _entry_points(group: str) -> Iterator[tuple[Distribution, EntryPoint]]:
+    """In the order of the path; a package that stands on it twice counts once."""
     from importlib.metadata import distributions
 
-    found: dict[str, str] = {}
+    seen: set[str] = set()
     for distribution in distributions():
+        name = _name_of(distribution)
         try:
-            for ep in distribution.entry_points:
-                if ep.group == group:
-                    found.setdefault(ep.name, ep.value)
+            entry_points = [ep for ep in distribution.entry_points if ep.group == group]
         except Exception as error:  # noqa: BLE001 - one package's damaged metadata must not hide the others
-            name = _name_of(distribution)
             _broken[group, name] = BrokenPlugin(group, name, "entry_points.txt", _reason(error))
-    return dict(sorted(found.items()))
+            continue
+        if name not in seen:
+            yield from ((distribution, ep) for ep in entry_points)
+        if entry_points and name != "?":
+            seen.add(name)
 
 
 def load(group: str, name: str) -> Any | None:
@@ -110,4 +151,11 @@ def _name_of(distribution: Distribution) -> str:
     try:
         return distribution.name or "?"
     except Exception:  # noqa: BLE001 - as damaged as the rest of it
+        return "?"
+
+
+def _version_of(distribution: Distribution) -> str:
+    try:
+        return distribution.version or "?"
+    except Exception:  # noqa: BLE001 - as above
         return "?"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks.bench import Bench
-from benchmarks.cases import api, ddp, jobs, launch, logs, start, waiting, workspaces
+from benchmarks.cases import api, ddp, history, jobs, launch, logs, start, waiting, workspaces
 from benchmarks.report import Row
 
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "start": start.start,
     "dryrun": start.dryrun,
+    "completion": start.completion,
+    "list": history.list_,
     "echo": jobs.echo,
     "short": jobs.short,
     "ddp": ddp.ddp,

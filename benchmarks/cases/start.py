@@ -45,10 +45,29 @@ def dryrun(bench: Bench) -> Iterator[Row]:
     )
 
 
-def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float) -> Row:
+def completion(bench: Bench) -> Iterator[Row]:
+    """From a TAB to the answer that the shell gets: a verb, a component's options, a function in a file, a handle."""
+    jobs = bench.work / "completed.py"
+    jobs.write_text("from xrun.specs import AppDef\n\ndef job(lr: float = 0.1) -> AppDef: ...\n")
+    bench.run(bench.launcher("xrun", "--detach", "utils.echo"))
+    asked = {
+        "a verb": "sta",
+        "a component's options": "dist.ddp\x1f--s",
+        "a function in a file": "completed.py:",
+        "options of a scheduler": "-cfg\x1fgr",
+        "a handle": "status\x1flocal://",
+    }
+    floor: Command = [bench.python(), "-c", "import click.shell_completion; print('words')"]
+    for name, words in asked.items():
+        env = {"_XRUN_COMPLETE": "fish", "_XRUN_WORDS": f"xrun\x1f{words}"}
+        commands: dict[str, Command] = {"xrun": bench.launcher("xrun"), "floor": floor}
+        yield in_clicks(bench, f"completion: {name}", commands, 3.9, **env)
+
+
+def in_clicks(bench: Bench, metric: str, commands: Mapping[str, Command], target: float, **env: str) -> Row:
     """A row of whole commands, as multiples of ``import click`` in the same rounds."""
     base: Command = [bench.python(), "-c", BASE]
-    times = bench.time_in_turns({BASE: base, **commands}, bench.rounds)
+    times = bench.time_in_turns({BASE: base, **commands}, bench.rounds, **env)
     figures = {name: ratio(times[name], times[BASE]) for name in commands}
     note = f"x is the time of python -c '{BASE}', {sorted(times[BASE])[len(times[BASE]) // 2] * 1000:.0f} ms"
     return Row.of(metric, "x", figures, target, note=note)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,11 +167,12 @@ def main() -> None:
     if first:
         checkpoint.replace(args.checkpoint_dir / "model.pt")
         print(f"held-out accuracy {accuracy:.4f} on {len(held_out)} scans", flush=True)
-    # Nobody leaves before the model is in its place. It also gives gloo's threads the time to let go of the last
-    # tensors: one that still holds them while Python ends aborts the process.
-    dist.barrier()
+    dist.barrier()  # nobody leaves before the model is in its place
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    # A thread of gloo that still holds a tensor while Python ends aborts the process; so Python doesn't end, it stops.
+    sys.stdout.flush()
+    os._exit(0)

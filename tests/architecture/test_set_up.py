@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import configparser
 import importlib.util
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,3 +40,16 @@ def test_every_requirement_is_pinned() -> None:
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if not line.startswith("#")}
 
     assert names - pinned == {"xrun"}
+
+
+def test_every_pin_can_be_had_by_the_oldest_python() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    oldest = config["options"]["python_requires"].removeprefix(">=") + ".0"
+    lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    dists = {name.lower().replace("_", "-"): dist for dist in distributions() if (name := dist.metadata["Name"])}
+    asked = {name: dists[name].metadata["Requires-Python"] or "" for name in dists.keys() & pins.keys()}
+
+    assert len(asked) > len(pins) / 2
+    assert {name: text for name, text in asked.items() if oldest not in SpecifierSet(text)} == {}

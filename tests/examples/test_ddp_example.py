@@ -1,4 +1,4 @@
-"""The main example, run as its page says: to the end, through the API, and with a worker killed half-way."""
+"""The main example: to the end, and with a worker killed half-way; its page is run by tests/docs."""
 
 from __future__ import annotations
 
@@ -54,16 +54,6 @@ def accuracy(text: str) -> float:
     return float(found[0])
 
 
-def test_trains_to_the_end(tmp_path: Path) -> None:
-    process = start(tmp_path, "-m", "xrun", "dist.ddp", "-j", "1x2", "--script", str(SCRIPT))
-    stdout = finish(process)
-
-    assert len(losses(stdout)) == 15
-    assert losses(stdout)[-1] < losses(stdout)[0] / 5
-    assert accuracy(stdout) > 0.95
-    assert sorted(p.name for p in (tmp_path / "checkpoints" / "ddp-digits").iterdir()) == ["model.pt"]
-
-
 def test_resumes_after_a_killed_worker(tmp_path: Path) -> None:
     words = ["dist.ddp", "-j", "1x2", "--max_retries", "1", "--script", str(SCRIPT), "--", "--epochs", "80"]
     checkpoint = tmp_path / "checkpoints" / "ddp-digits" / "checkpoint.pt"
@@ -86,23 +76,22 @@ def test_resumes_after_a_killed_worker(tmp_path: Path) -> None:
     assert "SUCCEEDED" in listed.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "examples/ddp/README.md"])
-def test_page_shows_the_same_by_api(page: str) -> None:
-    assert python_of(page) == python_of("README.md")
-    assert "xrun dist.ddp -j 1x2 --script examples/ddp/train.py" in (ROOT / page).read_text()
+def test_demo(tmp_path: Path) -> None:
+    """What a newcomer types first; set up it is already."""
+    done = subprocess.run(
+        [ROOT / "scripts/demo", "--checkpoint-dir", tmp_path / "checkpoints"],
+        env={**os.environ, "XRUN_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
-
-def test_python_of_the_page_runs(tmp_path: Path) -> None:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    stdout = finish(start(tmp_path, "-c", python_of("README.md")))
-
-    assert "SUCCEEDED" in stdout
-    assert (tmp_path / "checkpoints" / "ddp-digits" / "model.pt").exists()
-
-
-def python_of(page: str) -> str:
-    """The first Python block of a page."""
-    return (ROOT / page).read_text().split("```python\n", 1)[1].split("```", 1)[0]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCEEDED after" in done.stderr
+    assert len(losses(done.stdout)) == 15
+    assert losses(done.stdout)[-1] < losses(done.stdout)[0] / 5
+    assert accuracy(done.stdout) > 0.95
+    assert [p.name for p in (tmp_path / "checkpoints").rglob("*.pt")] == ["model.pt"]
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

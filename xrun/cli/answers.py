@@ -6,7 +6,10 @@ Times are Unix seconds, 0 for none.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
+
+from xrun.cli.answers_here import BuiltinsAnswer, CheckAnswer, DoctorAnswer, RunoptsAnswer
+from xrun.specs.app import AppDef
 
 StateName = Literal["UNSUBMITTED", "SUBMITTED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "UNKNOWN"]
 
@@ -97,8 +100,64 @@ class SubmittedAnswer(TypedDict):
     handle: str
 
 
+class CancelAnswer(TypedDict):
+    """Answer of ``cancel``.
+
+    Attributes:
+        version: of this shape.
+        handle: the job.
+        state: where it is now; null if it was deleted meanwhile.
+        had_ended: whether it had ended before, so that nothing was done.
+    """
+
+    version: Literal[1]
+    handle: str
+    state: StateName | None
+    had_ended: bool
+
+
+class DeleteAnswer(TypedDict):
+    """Answer of ``delete``.
+
+    Attributes:
+        version: of this shape.
+        handle: the job.
+        deleted: always true; a job that is not there is an error.
+    """
+
+    version: Literal[1]
+    handle: str
+    deleted: Literal[True]
+
+
+class DescribeAnswer(TypedDict):
+    """Answer of ``describe``: a job as it was submitted. What the system does not keep is empty.
+
+    Attributes:
+        version: of this shape.
+        handle: the job.
+        state: where it is.
+        user: who submitted it.
+        submitted: when it was submitted.
+        request_id: what its id was made from.
+        spec_hash: hash of the job and the options.
+        options: the scheduler's options, by name.
+        app: the whole job, secrets as references; null if the system does not keep it.
+    """
+
+    version: Literal[1]
+    handle: str
+    state: StateName
+    user: str
+    submitted: float
+    request_id: str
+    spec_hash: str
+    options: dict[str, Any]
+    app: AppDef | None
+
+
 class DryRunAnswer(TypedDict):
-    """Answer of ``run --dryrun``.
+    """Answer of ``run --dryrun`` and of ``render``.
 
     Attributes:
         version: of this shape.
@@ -161,6 +220,8 @@ class ListedAnswer(TypedDict):
         user: who submitted it.
         submitted: when it was submitted.
         ended: when it ended.
+        component: the component it was made by; empty if none or not known.
+        current: false if its system can't be asked now, so that the state is the last one known.
     """
 
     handle: str
@@ -169,6 +230,8 @@ class ListedAnswer(TypedDict):
     user: str
     submitted: float
     ended: float
+    component: str
+    current: bool
 
 
 class ListAnswer(TypedDict):
@@ -184,9 +247,16 @@ class ListAnswer(TypedDict):
 
 
 ANSWERS: dict[str, type] = {
+    "builtins": BuiltinsAnswer,
+    "cancel": CancelAnswer,
+    "check": CheckAnswer,
+    "delete": DeleteAnswer,
+    "describe": DescribeAnswer,
+    "doctor": DoctorAnswer,
     "dryrun": DryRunAnswer,
     "explain": ExplainAnswer,
     "list": ListAnswer,
+    "runopts": RunoptsAnswer,
     "status": StatusAnswer,
     "submitted": SubmittedAnswer,
 }

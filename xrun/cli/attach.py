@@ -9,7 +9,8 @@ from types import FrameType
 import click
 
 from xrun.cli import output
-from xrun.errors import JobNotFound, XrunError
+from xrun.cli.job import await_end
+from xrun.errors import XrunError
 from xrun.runner.runner import Runner
 from xrun.schedulers.logs import LogQuery
 from xrun.specs.status import AppStatus
@@ -69,7 +70,4 @@ def follow(runner: Runner, handle: str, *, show: bool, prefix: bool, cancels: bo
         except (click.exceptions.Exit, click.ClickException):
             output.notice(f"nobody reads the output; {handle} goes on")
             raise
-    end = runner.wait(handle)
-    if end is None:
-        raise JobNotFound(handle, "it was deleted meanwhile")
-    return end
+    return await_end(runner, handle)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import io
 import os
-import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from xrun.cli import terminal
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, Stream, whole_lines
 
 EXIT_SIGPIPE = 141
 
 _COLOURS = (32, 36, 33, 35, 34, 92, 96, 93, 95, 94)
+_COLOUR_OF_STATE = {
+    "SUCCEEDED": terminal.GREEN,
+    "RUNNING": terminal.CYAN,
+    "FAILED": terminal.RED,
+    "CANCELLED": terminal.YELLOW,
+    "PENDING": terminal.DIM,
+    "SUBMITTED": terminal.DIM,
+}
+_NARROWEST = 12  # columns that a cell is cut to before columns are left out
+_GAP = 2  # spaces between columns
+
+_lock = threading.RLock()  # a signal handler may write while its own thread does
+_drawn = threading.Event()
+"""Set while a line that is to disappear stands on the terminal."""
 
 
 class Unwritable(click.ClickException):
@@ -27,7 +42,24 @@ class Unwritable(click.ClickException):
 
 def notice(text: str) -> None:
     """A line on stderr that is no answer: progress, a warning, a hint. Safe in a signal handler."""
-    write(2, f"xrun: {text}\n".encode("utf-8", "surrogateescape"))
+    write(2, f"xrun: {terminal.clean(text)}\n".encode())
+
+
+def transient(text: str) -> None:
+    """A line on a terminal that the next output, or the next such line, takes the place of."""
+    room = terminal.size(2)[0] - len("^C") - 1  # what a terminal adds on Ctrl-C must not begin another line
+    line = terminal.cut(terminal.clean(f"xrun: {text}"), room)
+    with _lock:
+        _drawn.set()
+        os.write(2, f"\r{line}\033[K".encode())
+
+
+def erase() -> None:
+    """Takes the transient line away."""
+    with _lock:
+        if _drawn.is_set():
+            _drawn.clear()
+            os.write(2, b"\r\033[K")
 
 
 def answer(text: str) -> None:
@@ -51,29 +83,94 @@ def write(fd: int, data: bytes) -> None:
     """
     view = memoryview(data)
     try:
-        while view:
-            view = view[os.write(fd, view) :]
+        with _lock:
+            if _drawn.is_set():
+                erase()
+            while view:
+                view = view[os.write(fd, view) :]
     except BrokenPipeError:
         raise click.exceptions.Exit(EXIT_SIGPIPE) from None
     except OSError as error:
         raise Unwritable(error) from error
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows for a person on a terminal, tab-separated without a head for anything else."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            answer("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """Rows for a person on a terminal, tab-separated without a head for anything else.
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*row)
-    Console(highlight=False).print(drawn)
+    On a terminal the table keeps to its width: the first column, which names things, is always whole; the widest of the
+    others are cut first, and what doesn't fit even so is left out. Names of states have colours.
+
+    Args:
+        columns: the head.
+        rows: what is below it; control characters in it are shown, not sent.
+        spare: columns that are left out first on a narrow terminal, in this order; then those on the right.
+    """
+    clean = [row if "".join(row).isprintable() else [*map(terminal.clean, row)] for row in rows]
+    if terminal.is_terminal(1):
+        for line in table_lines(columns, clean, terminal.size(1)[0], spare):
+            answer(line)
+    elif rows:
+        answer("\n".join(map("\t".join, clean)))
+
+
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str] = ()
+) -> list[str]:
+    """The lines of a table on a terminal of so many columns, head first.
+
+    Args:
+        columns: the head.
+        rows: clean cells.
+        width: of the terminal.
+        spare: as for `table`.
+    """
+    natural = [max(map(terminal.width, column)) for column in zip(columns, *rows, strict=True)]
+    kept = _kept(columns, natural, width, spare)
+    widths = _fitted([natural[i] for i in kept], width)
+    colours = terminal.has_colour(1)
+    lines = [_row([columns[i] for i in kept], widths)]
+    lines[0] = terminal.painted(lines[0], terminal.BOLD)
+    return lines + [_row([row[i] for i in kept], widths, colours=colours) for row in rows]
+
+
+def _kept(columns: Sequence[str], natural: Sequence[int], width: int, spare: Sequence[str]) -> list[int]:
+    """Which columns are shown, so that each has at least its smallest width."""
+    kept = list(range(len(columns)))
+    leaving = [columns.index(name) for name in spare if name in columns[1:]]
+    while len(kept) > 1 and sum(_smallest(natural, i) for i in kept) + _GAP * (len(kept) - 1) > width:
+        kept.remove(leaving.pop(0) if leaving else kept[-1])
+    return kept
+
+
+def _smallest(natural: Sequence[int], column: int) -> int:
+    return min(natural[column], _NARROWEST) if column else natural[column]
+
+
+def _fitted(natural: Sequence[int], width: int) -> list[int]:
+    """Widths in which the widest give way, but not the first column."""
+    widths = list(natural)
+    while len(widths) > 1 and (excess := sum(widths) + _GAP * (len(widths) - 1) - width) > 0:
+        widest = max(range(1, len(widths)), key=lambda i: widths[i])
+        others = [w for w in widths[1:] if w < widths[widest]]
+        lowest = max(_NARROWEST, max(others, default=0))
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= min(excess, widths[widest] - min(lowest, widths[widest] - 1))
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], *, colours: bool = False) -> str:
+    shown = []
+    for i, (cell, columns) in enumerate(zip(cells, widths, strict=False)):
+        text = cell if i == 0 else terminal.cut(cell, columns)
+        filled = text if i == len(widths) - 1 else terminal.padded(text, columns)
+        shown.append(terminal.painted(filled, _COLOUR_OF_STATE.get(cell, "")) if colours else filled)
+    return (" " * _GAP).join(shown).rstrip()
+
+
+def state(name: str) -> str:
+    """The name of a state, in its colour on a terminal."""
+    return terminal.painted(name, _COLOUR_OF_STATE.get(name, ""))
 
 
 def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestamps: bool, regex: str | None) -> None:
@@ -96,7 +193,7 @@ def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex
     import re
 
     matches = re.compile(regex).search if regex else None
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = terminal.has_colour(1)
     for block in blocks:
         data = block.data
         if matches:
@@ -124,8 +221,11 @@ def _time(when: float) -> bytes:
 
 def ago(when: float, now: float) -> str:
     """How long ago, in one short word: ``45s``, ``12m``, ``3h``, ``8d``."""
-    seconds = max(0, int(now - when))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    seconds = int(now - when)
+    if seconds >= 2 * 86400:
+        return f"{seconds // 86400}d"
+    if seconds >= 2 * 3600:
+        return f"{seconds // 3600}h"
+    if seconds >= 2 * 60:
+        return f"{seconds // 60}m"
+    return f"{max(seconds, 0)}s"

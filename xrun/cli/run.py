@@ -41,8 +41,7 @@ def run(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, **give
             return 0
         info = submission.dryrun(runner, job, reproducible=dryrun)
         if dryrun:
-            answer = {"version": 1, "app_id": info.app_id, "request": str(info)}
-            output.answer_json(answer) if json_ else output.answer(str(info).rstrip("\n"))
+            print_request(info, json_)
             return 0
         return submit(runner, info, wait_=wait_, log_=log_, detach=detach, json_=json_)
 
@@ -68,8 +67,9 @@ def submit(runner: Runner, info: AppDryRunInfo[Any], *, wait_: bool, log_: bool,
 
 
 @click.command(cls=submission.Command, short_help="Print what would be submitted.")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
 @submission.options
-def render(**given: Any) -> int:
+def render(json_: bool, **given: Any) -> int:
     """Print what would be submitted for COMPONENT; nothing is sent.
 
     The same job and options always give the same text, which works by hand.
@@ -81,5 +81,11 @@ def render(**given: Any) -> int:
     job = submission.asked(**given)
     with submission.runner_of(job) as runner:
         if not submission.shows_help(runner, job):
-            output.answer(str(submission.dryrun(runner, job, reproducible=True)).rstrip("\n"))
+            print_request(submission.dryrun(runner, job, reproducible=True), json_)
     return 0
+
+
+def print_request(info: AppDryRunInfo[Any], json_: bool) -> None:
+    """Prints what would be sent."""
+    answer = {"version": 1, "app_id": info.app_id, "request": str(info)}
+    output.answer_json(answer) if json_ else output.answer(str(info).rstrip("\n"))

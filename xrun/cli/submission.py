@@ -14,6 +14,7 @@ from xrun.cli.job import own_runner
 from xrun.errors import InvalidComponent, UnknownName, UsageError
 from xrun.runner.job import Job, read_job
 from xrun.runner.runner import Runner
+from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 
 _WORKSPACE = 'Local code that travels: a folder, git://, a URL, or dst=DIR,...; "" for none.'
@@ -40,11 +41,19 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates a command with the options that `asked` reads; they come as keyword arguments."""
+_WHERE = click.option("-s", "--scheduler", metavar="NAME", help="Where (default: as configured, else local).")
+
+
+def options(command: Callable[..., Any], where: Callable[..., Any] = _WHERE) -> Callable[..., Any]:
+    """Decorates a command with the options that `asked` reads; they come as keyword arguments.
+
+    Args:
+        command: the command.
+        where: the option that names the scheduler.
+    """
     for decorate in reversed(
         (
-            click.option("-s", "--scheduler", metavar="NAME", help="Where (default: as configured, else local)."),
+            where,
             click.option("-cfg", "--scheduler_args", "cfg", multiple=True, metavar="K=V,...", help="Its options."),
             click.option("--profile", metavar="NAME", help="A profile of xrun.toml; part of the handle."),
             click.option("--workspace", metavar="DIR", help=_WORKSPACE),
@@ -125,15 +134,23 @@ def component_of(runner: Runner, job: Job) -> str:
     return name
 
 
+def app_of(runner: Runner, job: Job) -> AppDef:
+    """The whole job, built by its component unless it was given."""
+    if job.app is not None:
+        return job.app
+    with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no answer
+        return runner.build_component(component_of(runner, job), job.words or job.args)
+
+
 def dryrun(runner: Runner, job: Job, *, reproducible: bool) -> AppDryRunInfo[Any]:
     """What would be submitted; notices are said."""
-    with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no answer
-        where = job.scheduler, job.cfg, job.workspace, job.request_id
+    where = job.scheduler, job.cfg, job.workspace, job.request_id
+    with contextlib.redirect_stdout(sys.stderr):  # what a component or a plugin prints is no answer
         if job.app is not None:
             info = runner.dryrun(job.app, *where, reproducible=reproducible)
-        else:
-            args = job.words or job.args
-            info = runner.dryrun_component(component_of(runner, job), args, *where, reproducible=reproducible)
+        else:  # by its component, whose name and arguments the history keeps
+            name = component_of(runner, job)
+            info = runner.dryrun_component(name, job.words or job.args, *where, reproducible=reproducible)
     for text in info.notices:
         output.notice(text)
     return info

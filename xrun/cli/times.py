@@ -42,3 +42,21 @@ class Seconds(click.ParamType[float]):
         if not m:
             self.fail(f"{str(value)!r} is no duration: 90, 90s, 10m or 2h", param, ctx)
         return float(m[1]) * _UNITS[m[2] or "s"]
+
+
+def span(seconds: float) -> str:
+    """How long, in one word: ``0.4s``, ``45s``, ``3m05s``, ``2h10m``, ``8d4h``."""
+    whole = int(max(0.0, seconds))
+    if whole < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days}d{hours % 24}h"
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def moment(when: float) -> str:
+    """A time as ISO 8601 with the zone, to the second."""
+    return datetime.fromtimestamp(int(when)).astimezone().isoformat()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from xrun.cli import output
-from xrun.cli.job import existing, exit_code, own_runner, status_json
+from xrun.cli.job import await_end, existing, exit_code, own_runner, status_json
 from xrun.cli.times import Seconds
-from xrun.errors import JobNotFound
 
 
 @click.command(short_help="Wait for the end of a job.")
@@ -15,7 +14,7 @@ from xrun.errors import JobNotFound
 @click.option("--json", "json_", is_flag=True, help="The end as JSON.")
 @click.argument("handle")
 def wait(timeout: float | None, json_: bool, handle: str) -> int:
-    """Wait for the end of the job of HANDLE.
+    """Wait for the end of the job of HANDLE, and say now and then on stderr that the wait goes on.
 
     Exits 0 if it succeeded, 1 if it failed, 7 if it was cancelled, 6 if the time is up, 5 if there is no such job.
 
@@ -24,12 +23,8 @@ def wait(timeout: float | None, json_: bool, handle: str) -> int:
     xrun wait --timeout 2h local://default/train-x7f2q
     """  # noqa: D301 - click wants the character
     with own_runner() as runner:
-        there = existing(runner, handle)
-        if not there.status.is_terminal():
-            output.notice(f"waiting for {handle}, {there.status.state.name}")
-        end = runner.wait(handle, timeout=timeout)
-        if end is None:
-            raise JobNotFound(handle, "it was deleted meanwhile")
+        existing(runner, handle)
+        end = await_end(runner, handle, timeout)
         if json_:
             output.answer_json(status_json(handle, end))
         else:

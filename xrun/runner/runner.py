@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xrun import schedulers
-from xrun.errors import InvalidValue, WaitTimeout
+from xrun.errors import InvalidValue, JobNotFound, WaitTimeout
 from xrun.runner.defaults import Defaults
+from xrun.runner.recorder import Recorder
 from xrun.specs.app import AppDef
-from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.dryrun import AppDryRunInfo, Origin
 from xrun.specs.handle import AppHandle, parse_app_handle
 from xrun.specs.resources import Resource, add_source
 from xrun.specs.states import is_terminal
@@ -22,12 +23,14 @@ from xrun.specs.workspace import Workspace
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from xrun.runner.history import History
     from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
     from xrun.schedulers.logs import LogChunk, LogQuery, Stream
     from xrun.specs.problems import Problem
 
 Cfg = Mapping[str, Any] | None
 # Runner has a method named list, so inside it these types go by other names
+Texts = list[str]
 Problems = list["Problem"]
 Rows = list["ListedApp"]
 ComponentArgs = Iterable[str] | Mapping[str, Any]
@@ -58,6 +61,7 @@ class Runner:
 
     Attributes:
         defaults: what is used where the caller says nothing.
+        notices: what went wrong beside the jobs, a line each.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Runner:
         self.defaults = Defaults(name)
         self._component_defaults = dict(component_defaults or {})
         self._scheduler_params = dict(scheduler_params or {})
+        self.notices: Texts = []
+        self._recorder = Recorder(self.notices, own_process=bool(self._scheduler_params.get("own_process")))
         self._lock = threading.Lock()
         self._schedulers: dict[tuple[str, str], Scheduler[Any]] = {}
 
@@ -85,6 +91,7 @@ class Runner:
         for scheduler in self._schedulers.values():
             scheduler.close()
         self._schedulers.clear()
+        self._recorder.close()
 
     # --- submitting ------------------------------------------------------------------------------------------------
 
@@ -129,8 +136,11 @@ class Runner:
         reproducible: bool = False,
     ) -> AppDryRunInfo[Any]:
         """`run_component` without the submission: no side effect."""
-        app = self.build_component(component, component_args)
-        return self.dryrun(app, scheduler, cfg, workspace, request_id, reproducible=reproducible)
+        args = component_args if isinstance(component_args, Mapping) else list(component_args)
+        app = self.build_component(component, args)
+        info = self.dryrun(app, scheduler, cfg, workspace, request_id, reproducible=reproducible)
+        info.origin = info.origin._replace(component=component, args=args)
+        return info
 
     def build_component(self, component: str, component_args: ComponentArgs) -> AppDef:
         """The job that a component makes of its arguments.
@@ -190,22 +200,47 @@ class Runner:
             InvalidJob: the job is wrong; every problem is named.
         """
         target = self._target(scheduler)
+        origin = Origin(cfg=cfg, workspace=workspace)
         known, notices = self.defaults.cfg(target, cfg)
         if workspace is None:
             workspace = self.defaults.workspace
         info = target.submit_dryrun(_with_workspace(app, workspace), known, request_id, reproducible=reproducible)
         info.notices += notices
+        info.origin = origin
         return info
 
     def schedule(self, info: AppDryRunInfo[Any]) -> AppHandle:
-        """Sends what `dryrun` made, exactly once."""
+        """Sends what `dryrun` made, exactly once; the history keeps it."""
         target = self._target(info.scheduler)
-        return target.handle_of(target.schedule(info))
+        self._recorder.begin()
+        handle = target.handle_of(target.schedule(info))
+        self._recorder.submitted(info, handle)
+        return handle
 
-    def check(self, app: AppDef, scheduler: str | None = None, cfg: Cfg = None) -> Problems:
-        """Everything wrong with a job on a scheduler; the system is not asked."""
+    def check(
+        self,
+        app: AppDef,
+        scheduler: str | None = None,
+        cfg: Cfg = None,
+        workspace: Workspace | str | None = None,
+        request_id: str | None = None,
+        *,
+        server: bool = False,
+    ) -> Problems:
+        """Everything wrong with a job on a scheduler, errors and warnings.
+
+        Args:
+            app: the job.
+            scheduler: where it would run (default: as configured, else ``local``).
+            cfg: that scheduler's options; they win over the configured ones.
+            workspace: local code that travels with roles that name none (default: as configured; "" for none).
+            request_id: as for `run`.
+            server: ask the system too; without it nothing is asked.
+        """
         target = self._target(scheduler)
-        return target.check(app, self.defaults.cfg(target, cfg)[0])
+        known, notices = self.defaults.cfg(target, cfg)
+        app = _with_workspace(app, self.defaults.workspace if workspace is None else workspace)
+        return target.check(app, known, request_id, server=server) + [_ignored(text) for text in notices]
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -225,8 +260,18 @@ class Runner:
 
     def description(self, handle: AppHandle) -> AppDescription | None:
         """All that is known of a job; None if there is none of that handle."""
-        scheduler, app_id = self._locate(handle)
-        return scheduler.describe(app_id)
+        return self.descriptions([handle]).get(handle)
+
+    def descriptions(self, handles: Iterable[AppHandle]) -> dict[AppHandle, AppDescription]:
+        """All that is known of some jobs, each system asked once; those that there are not are left out."""
+        parts = {handle: self._locate(handle) for handle in handles}
+        found: dict[AppHandle, AppDescription] = {}
+        for scheduler in dict.fromkeys(scheduler for scheduler, _ in parts.values()):
+            asked = {handle: app_id for handle, (of, app_id) in parts.items() if of is scheduler}
+            answers = scheduler.describe_many([*dict.fromkeys(asked.values())])
+            self._recorder.ended(scheduler, answers.values())
+            found |= {handle: answers[app_id] for handle, app_id in asked.items() if app_id in answers}
+        return found
 
     def wait(
         self, handle: AppHandle, wait_interval: float | None = None, timeout: float | None = None
@@ -244,14 +289,31 @@ class Runner:
         Raises:
             WaitTimeout: the time is up; the job goes on.
         """
-        scheduler, app_id = self._locate(handle)
         started = time.monotonic()
-        for found in scheduler.watch([app_id], timeout):
-            there = found.get(app_id)
+        for there in self.watch(handle, timeout):
             if there is None or is_terminal(there.status.state):
                 return there.status if there else None
         waited = time.monotonic() - started
         raise WaitTimeout(f"{handle} has not ended after {waited:.1f} s; it goes on")
+
+    def watch(self, handle: AppHandle, timeout: float | None = None) -> Iterator[AppDescription | None]:
+        """What is known of a job, at once and then after each change, until it has ended or the time is up.
+
+        Args:
+            handle: the job.
+            timeout: seconds (default: for ever).
+
+        Yields:
+            All that is known of it; None, and nothing more, if there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        for found in scheduler.watch([app_id], timeout):
+            there = found.get(app_id)
+            if there is not None:
+                self._recorder.ended(scheduler, [there])
+            yield there
+            if there is None or is_terminal(there.status.state):
+                return
 
     def cancel(self, handle: AppHandle, *, wait: bool = True) -> None:
         """Stops a job; does nothing if it has ended.
@@ -271,13 +333,24 @@ class Runner:
         self.cancel(handle)
 
     def delete(self, handle: AppHandle) -> None:
-        """Stops a job if need be and removes all that is left of it.
+        """Stops a job if need be and removes all that is left of it, in the history too.
 
         Raises:
             JobNotFound: there is none of that handle.
         """
         scheduler, app_id = self._locate(handle)
-        scheduler.delete(app_id)
+        try:
+            scheduler.delete(app_id)
+        except JobNotFound:
+            if not self._recorder.removed(scheduler.handle_of(app_id)):
+                raise
+        else:
+            self._recorder.removed(scheduler.handle_of(app_id))
+
+    @property
+    def history(self) -> History:
+        """What was submitted from here: a cache, which may be gone at any time."""
+        return self._recorder.history
 
     def list(self, scheduler: str | None = None, wanted: ListFilter | None = None) -> Rows:
         """Jobs that xrun submitted to a scheduler, the newest first."""
@@ -343,6 +416,12 @@ def _configured_resources() -> Mapping[str, Resource]:
     from xrun.runner import config
 
     return config.load().named_resources()
+
+
+def _ignored(notice: str) -> Problem:
+    from xrun.specs.problems import Problem, Severity
+
+    return Problem("XR049", "options", notice, "leave it out", Severity.WARNING)
 
 
 def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:

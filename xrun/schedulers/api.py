@@ -24,7 +24,6 @@ from xrun.specs.identity import make_app_id, new_request_id, spec_hash
 from xrun.specs.options import CommonOptions, runopts
 from xrun.specs.problems import Problem, Severity
 from xrun.specs.states import is_terminal
-from xrun.specs.validation import validate
 
 __all__ = [
     "AppDescription",
@@ -107,7 +106,11 @@ class Scheduler(abc.ABC, Generic[R]):
         return Capabilities()
 
     def render(self, request: R) -> str:
-        """The request as text that works by hand."""
+        """The request as text that works by hand; a job as it is becomes YAML."""
+        if isinstance(request, AppDef):
+            from xrun.specs.serialize import to_yaml
+
+            return to_yaml(request)
         return str(request)
 
     def request_notices(self, request: R) -> _Texts:
@@ -115,7 +118,11 @@ class Scheduler(abc.ABC, Generic[R]):
         return []
 
     def check_request(self, info: AppDryRunInfo[R]) -> _Problems:
-        """Asks the system whether it would take the request."""
+        """Asks the system whether it would take the request, without a trace of having asked.
+
+        Raises:
+            BackendUnavailable: it can't be reached.
+        """
         return []
 
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
@@ -155,17 +162,34 @@ class Scheduler(abc.ABC, Generic[R]):
         """The handle of an app here."""
         return make_app_handle(self.name, self.session, app_id)
 
-    def check(self, app: AppDef, options: Any) -> _Problems:
-        """Everything wrong with a job, in general and for this scheduler; nothing is asked of the system.
+    def check(self, app: AppDef, options: Any, request_id: str | None = None, *, server: bool = False) -> _Problems:
+        """Everything wrong with a job, in general and for this scheduler.
 
         Args:
             app: the job.
             options: this scheduler's options, or the values of them.
+            request_id: what its app id would be made from.
+            server: ask the system too; without it nothing is asked.
         """
+        from xrun.specs.validation import validate  # much that only a submission needs
+
         found = validate(app)
-        if any(p.severity is Severity.ERROR for p in found):
+        if _has_errors(found):
             return found
-        return found + check_capabilities(app, self.capabilities(self._resolve(options)), self.name)
+        resolved = self._resolve(options)
+        found += check_capabilities(app, self.capabilities(resolved), self.name)
+        if _has_errors(found):
+            return found
+        app = clone(app)
+        try:
+            info = self._info(app, resolved, request_id or spec_hash(app, vars(resolved)), True, [])
+        except InvalidJob as refusal:
+            return found + refusal.problems
+        # a backend that rounds a value says so in words; see `request_notices`
+        found += [Problem("XR049", "request", text, "xrun render shows it", Severity.WARNING) for text in info.notices]
+        if server:
+            found += self.check_request(info) + (self._check_request_id(info) if request_id else [])
+        return found
 
     def submit_dryrun(
         self, app: AppDef, cfg: Any, request_id: str | None = None, *, reproducible: bool = False
@@ -182,6 +206,8 @@ class Scheduler(abc.ABC, Generic[R]):
             InvalidJob: the job is wrong; every problem is named.
             Unsupported: the job is right but asks for what this scheduler can't do.
         """
+        from xrun.specs.validation import validate
+
         options = self._resolve(cfg)
         problems = validate(app)
         _raise_errors(problems, InvalidJob)
@@ -214,6 +240,7 @@ class Scheduler(abc.ABC, Generic[R]):
             there = self.describe(info.app_id)
             if there is not None and there.request_id == info.request_id:
                 if there.spec_hash == info.spec_hash:
+                    info.is_new = False
                     return info.app_id
                 fields = _differences(there.app, info.app)
                 raise RequestConflict(info.request_id, self.handle_of(info.app_id), fields)
@@ -330,6 +357,14 @@ class Scheduler(abc.ABC, Generic[R]):
             notices=notices + self.request_notices(request),
         )
 
+    def _check_request_id(self, info: AppDryRunInfo[R]) -> _Problems:
+        there = self.describe(info.app_id)
+        if there is None or there.spec_hash == info.spec_hash:
+            return []
+        fields = ", ".join(_differences(there.app, info.app)) or "its options"
+        message = f"it already stands for {self.handle_of(info.app_id)}, which differs in: {fields}"
+        return [Problem("XR080", "request_id", message, "use another --request-id")]
+
     def _existing(self, app_id: str) -> AppDescription:
         there = self.describe(app_id)
         if there is None:
@@ -360,8 +395,12 @@ def _options_of(options_type: type) -> runopts:
     return runopts(options_type)
 
 
+def _has_errors(problems: list[Problem]) -> bool:
+    return any(p.severity is Severity.ERROR for p in problems)
+
+
 def _raise_errors(problems: list[Problem], error: type[InvalidJob]) -> None:
-    if problems and any(p.severity is Severity.ERROR for p in problems):
+    if problems and _has_errors(problems):
         raise error([p for p in problems if p.severity is Severity.ERROR])
 
 

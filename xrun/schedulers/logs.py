@@ -75,6 +75,14 @@ class LogQuery(NamedTuple):
             and (self.replicas is None or replica in self.replicas)
         )
 
+    def takes(self, chunk: LogChunk) -> bool:
+        """Whether a chunk is asked for: its output and its time."""
+        return (
+            self.wants(chunk.role, chunk.replica, chunk.stream)
+            and (self.since is None or chunk.time >= self.since)
+            and (self.until is None or chunk.time <= self.until)
+        )
+
 
 def tail_of(chunks: Iterable[LogChunk], count: int) -> Iterator[LogChunk]:
     """The last ``count`` lines of each replica so far, then everything that comes after `CAUGHT_UP`."""

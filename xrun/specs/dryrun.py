@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from xrun.specs.app import AppDef
 from xrun.specs.identity import spec_hash
+from xrun.specs.workspace import Workspace
 
 R = TypeVar("R")
+
+
+class Origin(NamedTuple):
+    """What the caller gave, before anything was made of it.
+
+    Attributes:
+        component: name of the component; empty if the job itself was given.
+        args: the component's arguments, words or values by name.
+        cfg: options of the scheduler.
+        workspace: local code that travels with the job.
+    """
+
+    component: str = ""
+    args: Sequence[str] | Mapping[str, Any] = ()
+    cfg: Mapping[str, Any] | None = None
+    workspace: Workspace | str | None = None
 
 
 class AppDryRunInfo(Generic[R]):
@@ -24,6 +41,8 @@ class AppDryRunInfo(Generic[R]):
         request_id: what the id was made from.
         chosen_request_id: whether the caller gave the request id.
         notices: what the backend has no use for or rounds, one line each.
+        origin: what the caller gave.
+        is_new: False once it was sent and turned out to have been sent before.
     """
 
     def __init__(
@@ -48,6 +67,8 @@ class AppDryRunInfo(Generic[R]):
         self.request_id = request_id
         self.chosen_request_id = chosen_request_id
         self.notices = notices or []
+        self.origin = Origin()
+        self.is_new = True
 
     @property
     def cfg(self) -> Mapping[str, Any]:

@@ -65,9 +65,14 @@ def from_json(text: str) -> AppDef:
 
 def to_yaml(app: AppDef) -> str:
     """An AppDef as YAML."""
+    return plain_to_yaml(to_dict(app))
+
+
+def plain_to_yaml(plain: Any) -> str:
+    """Plain data, as `to_plain` gives it, as YAML."""
     import yaml
 
-    return str(yaml.dump(to_dict(app), sort_keys=False, allow_unicode=True, Dumper=_dumper()))
+    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, Dumper=_dumper()))
 
 
 def from_yaml(text: str) -> AppDef:
@@ -137,12 +142,17 @@ def from_plain(cls: type[T], data: Any, path: str) -> T:
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Paths at which two plain values differ, as in ``roles[0].env.A``."""
+    return [where for where, _, _ in changes(old, new, path)]
+
+
+def changes(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two plain values differ: path, old value, new value; None where there is none."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(k for k in new if k not in old)]
-        return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
+        return [c for k in keys for c in changes(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
-    return [] if old == new else [path]
+        return [c for i, (a, b) in enumerate(zip(old, new, strict=True)) for c in changes(a, b, f"{path}[{i}]")]
+    return [] if old == new else [(path, old, new)]
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

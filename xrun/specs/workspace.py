@@ -23,6 +23,9 @@ class Workspace:
     def __bool__(self) -> bool:
         return bool(self.projects)
 
+    def __str__(self) -> str:
+        return ",".join(f"{dst}={src}" if dst else src for src, dst in self.projects.items())
+
     @staticmethod
     def from_str(text: str) -> Workspace:
         """A workspace from ``DIR`` or ``dst=DIR[,dst=DIR...]``; an empty text is no workspace.

@@ -42,7 +42,7 @@ def test_a_killed_supervisor_is_a_failure_and_its_leftovers_are_ended_by_the_nex
         assert status.msg == "exit code unknown: supervisor killed"
         assert status.roles[0].replicas[0].exit_code == 0, "a code written before is kept"
         assert status.roles[1].replicas[0].exit_code is None
-        done = cli("list")
+        done = cli("list", "--all")
         assert done.returncode == 0, done.stderr
         assert processes_of(app_id) == []
         assert f"local://default/{app_id}\tFAILED" in done.stdout

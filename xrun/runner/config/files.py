@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xrun.errors import InvalidConfig
+from xrun.schedulers.home import config_folder
 
 FILE = "xrun.toml"
 VARIABLE = "XRUN_CONFIG"
@@ -71,9 +72,7 @@ def find() -> Iterator[ConfigFile]:
 
 def user_file() -> Path:
     """Where the user's own file is or would be."""
-    from platformdirs import user_config_path
-
-    return user_config_path("xrun") / FILE
+    return Path(config_folder(), FILE)
 
 
 def line_of(text: str, at: Sequence[str]) -> int:

@@ -10,11 +10,14 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from xrun.errors import BackendError, describe_os_error
 from xrun.schedulers.local import processes, state
-from xrun.schedulers.local.forker import Forker
-from xrun.schedulers.local.launch import CREATED, ENDED, EXISTS, Launch, fork_supervisor
+
+if TYPE_CHECKING:
+    from xrun.schedulers.local.forker import Forker
+    from xrun.schedulers.local.launch import Launch
 
 _LONGEST = 1e6  # seconds; poll(2) takes no more than 24 days
 _ANSWER = 5.0  # seconds that a supervisor with many visitors may let us wait
@@ -41,6 +44,8 @@ class LocalClient:
         Raises:
             BackendError: it can't be made.
         """
+        from xrun.schedulers.local.launch import CREATED, ENDED, EXISTS
+
         try:
             answer = self._fork(launch)
         except OSError as error:
@@ -53,6 +58,8 @@ class LocalClient:
         raise BackendError(answer, code="XR102")
 
     def _fork(self, launch: Launch) -> str | None:
+        from xrun.schedulers.local.launch import fork_supervisor
+
         if self._own_process:
             return fork_supervisor(launch)
         # an answer that was lost with its forker is asked for again: what was made then is there now
@@ -66,6 +73,8 @@ class LocalClient:
             self._forker = None
 
     def _current_forker(self, *, anew: bool = False) -> Forker:
+        from xrun.schedulers.local.forker import Forker
+
         if self._pid != os.getpid():  # we are a fork of the process that made it; two can't share one
             self._pid, self._lock, self._forker = os.getpid(), threading.Lock(), None
         with self._lock:
@@ -157,6 +166,16 @@ def app_ids() -> list[str]:
     """Every app of this home."""
     try:
         return os.listdir(os.path.join(state.root(), "apps"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise state.state_error(error, "list the jobs in") from error
+
+
+def live_app_ids() -> list[str]:
+    """The apps of this home without a verdict, and some that have just got one."""
+    try:
+        return [name for name in os.listdir(state.live_folder()) if not name.endswith(".new")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from xrun.errors import BackendError
-from xrun.schedulers.local import processes, state
+from xrun.schedulers.local import state
 
 
 def visible_devices(option: int, env: Mapping[bytes, bytes]) -> list[str]:
@@ -82,10 +82,12 @@ class GpuLocks:
 
         A lock can't be waited for beside other events, and no signal tells of one that is let go.
         """
+        from xrun.schedulers.local import prctl
+
         for name in self._busy:
             pid = os.fork()
             if pid == 0:
-                processes.die_with_parent()
+                prctl.die_with_parent()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 try:
                     os.closerange(3, 1 << 16)  # the supervisor's lock and socket must end with it

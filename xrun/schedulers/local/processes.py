@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Iterable, Mapping
-
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 # Python ignores these in itself; a program must get them as the kernel has them
 _DEFAULT_SIGNALS = (
@@ -21,11 +17,6 @@ _DEFAULT_SIGNALS = (
     signal.SIGTTIN,
     signal.SIGTTOU,
 )
-
-
-def adopt_orphans() -> None:
-    """Makes this process the parent of every descendant that loses its own, so that none gets away."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(words: list[bytes], env: Mapping[bytes, bytes], cwd: str, stdout: str, stderr: str) -> int:
@@ -105,11 +96,6 @@ def kill_descendants() -> None:
     """SIGKILL to every process below this one."""
     for pid in descendants(os.getpid()):
         send(pid, signal.SIGKILL)
-
-
-def die_with_parent() -> None:
-    """Makes the kernel kill this process when its parent ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def descendants(pid: int) -> list[int]:

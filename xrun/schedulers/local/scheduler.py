@@ -10,22 +10,19 @@ from typing import Any
 
 from xrun import __version__
 from xrun.errors import BackendError, InvalidJob
-from xrun.schedulers import replica, secrets
+from xrun.schedulers import machine, replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
-from xrun.schedulers.home import HOME_VARIABLE, home
+from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
 from xrun.schedulers.local import client, gpus, request, state, states
 from xrun.schedulers.local.journal import JournalReader, log_files
-from xrun.schedulers.local.launch import Launch
 from xrun.schedulers.local.request import LocalOptions, LocalRequest
-from xrun.schedulers.local.supervisor import CANCEL, Plan
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
 from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
 from xrun.specs.problems import Problem
-from xrun.specs.role import SCRIPT
 from xrun.specs.serialize import to_dict
 from xrun.specs.states import is_terminal
 from xrun.specs.workspace import GIT_ROOT
@@ -87,11 +84,14 @@ class LocalScheduler(Scheduler[LocalRequest]):
             InvalidJob: a script or the working directory isn't there.
             BackendError: fewer GPUs than asked for, or the state can't be written.
         """
+        from xrun.schedulers.local.launch import Launch
+        from xrun.schedulers.local.supervisor import Plan
+
         self._sweep()
         asked = info.request
         workdir = os.path.abspath(_folder(asked.workdir) or _current_folder())
-        _check_files(asked.app, workdir)
-        env = dict(os.environb) if asked.options.inherit_env else {}
+        if missing := machine.missing_files(asked.app, workdir):
+            raise InvalidJob(missing)
         devices = self._devices(asked)
         plan = Plan(
             app_id=asked.app_id,
@@ -99,7 +99,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
             app=asked.app,
             home=home(),
             folder=state.folder_of(asked.app_id),
-            env=replica.inherited_env(env, os.path.dirname(sys.executable)) if asked.options.inherit_env else {},
+            env=_inherited(asked),
             secrets=[secrets.resolve(role.secrets, os.environb) for role in asked.app.roles],
             workdir=workdir,
             devices=devices,
@@ -108,6 +108,20 @@ class LocalScheduler(Scheduler[LocalRequest]):
         )
         return self._client.launch(Launch(plan, _head(info)))
 
+    def check_request(self, info: AppDryRunInfo[LocalRequest]) -> list[Problem]:
+        """What a submission looks at, and whether the programs can be started: on this machine, now."""
+        asked = info.request
+        workdir = os.path.abspath(_folder(asked.workdir) or _current_folder())
+        found = machine.unwritable_home() + machine.missing_files(asked.app, workdir)
+        found += machine.missing_programs(asked.app, asked.app_id, workdir, _inherited(asked))
+        found += machine.missing_secrets(asked.app, os.environb)
+        try:
+            self._devices(asked)
+        except BackendError as error:
+            message, _, fix = str(error).partition("; ")
+            found.append(Problem(error.code, "roles", message, fix))
+        return found
+
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From each app's folder."""
         self._sweep()
@@ -115,9 +129,10 @@ class LocalScheduler(Scheduler[LocalRequest]):
         return {app_id: description for app_id, description in found.items() if description is not None}
 
     def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
-        """Every folder of this home."""
+        """Every folder of this home; only those without a verdict where one with a verdict isn't wanted."""
         self._sweep()
-        for app_id in client.app_ids():
+        live = wanted.states and not any(map(is_terminal, wanted.states))
+        for app_id in client.live_app_ids() if live else client.app_ids():
             try:
                 there = states.describe(app_id)
             except BackendError:
@@ -134,6 +149,8 @@ class LocalScheduler(Scheduler[LocalRequest]):
         Raises:
             BackendError: the app runs on another host.
         """
+        from xrun.schedulers.local.supervisor import CANCEL
+
         line = client.Line(app_id)
         if line.open:
             line.send(CANCEL)
@@ -178,14 +195,22 @@ class LocalScheduler(Scheduler[LocalRequest]):
                 line.close()
 
     def probe(self) -> list[Probe]:
-        """The home is writable; GPUs found."""
-        folder = home()
-        devices = gpus.visible_devices(-1, os.environb)
-        writable = os.access(folder if os.path.isdir(folder) else os.path.dirname(folder), os.W_OK)
-        return [
-            Probe("home", writable, folder if writable else f"{folder} is not writable; set {HOME_VARIABLE}"),
-            Probe("gpus", True, f"{len(devices)} found"),
+        """The home, where programs keep their own files, the shell that components use, GPUs."""
+        import shutil
+        import tempfile
+
+        folder, temporary = home(), tempfile.gettempdir()
+        why, shell = unwritable(folder), shutil.which("sh")
+        found = [
+            Probe("home", not why, f"{why}; set {HOME_VARIABLE}" if why else folder),
+            Probe("temporary files", not unwritable(temporary), unwritable(temporary) or temporary),
+            Probe("shell", shell is not None, shell or "there is no sh on PATH, which utils.sh needs"),
         ]
+        try:
+            devices = gpus.visible_devices(-1, os.environb)
+        except BackendError as error:
+            return [*found, Probe("gpus", False, str(error))]
+        return [*found, Probe("gpus", True, f"{len(devices)} found")]
 
     def close(self) -> None:
         """Ends the forker, if there is one."""
@@ -257,33 +282,14 @@ def _folder(workdir: str) -> str:
     return local_folder(workdir)
 
 
+def _inherited(asked: LocalRequest) -> dict[bytes, bytes]:
+    if not asked.options.inherit_env:
+        return {}
+    return replica.inherited_env(os.environb, os.path.dirname(sys.executable))
+
+
 def _current_folder() -> str:
     try:
         return os.getcwd()
     except OSError as error:
         raise BackendError("the current folder is gone; change to another one", code="XR105") from error
-
-
-def _check_files(app: AppDef, workdir: str) -> None:
-    """What is sure to fail for want of a file is said before anything starts."""
-    problems = []
-    if not os.path.isdir(workdir):
-        problems.append(Problem("XR050", "roles[0].workspace", f"there is no folder {workdir}", "check the path"))
-    for i, role in enumerate(app.roles):
-        script = role.metadata.get(SCRIPT)
-        if isinstance(script, str) and not os.path.isfile(os.path.join(workdir, script)):
-            message = f"there is no file {script} in {workdir}"
-            problems.append(Problem("XR051", f"roles[{i}].args", message, _nearby(os.path.join(workdir, script))))
-    if problems:
-        raise InvalidJob(problems)
-
-
-def _nearby(path: str) -> str:
-    import difflib
-
-    folder, name = os.path.split(path)
-    try:
-        near = difflib.get_close_matches(name, os.listdir(folder), n=2)
-    except OSError:
-        near = []
-    return f"did you mean {' or '.join(near)}?" if near else "check the path, or change to its folder"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from xrun.schedulers import outcome, replica
 from xrun.schedulers.lifecycle import Action, Finish, Key, Lifecycle, Phase, Start, Stop
-from xrun.schedulers.local import RANK0, processes, state
+from xrun.schedulers.local import RANK0, prctl, processes, state
 from xrun.schedulers.local.gpus import GpuLocks
 from xrun.schedulers.local.journal import JournalWriter, log_files
 from xrun.specs import macros
@@ -112,7 +112,7 @@ class Supervisor:
         """Runs the app until it has ended and that is written down."""
         if any(role.resource.gpu > 0 for role in self.plan.app.roles):
             self._gpus = GpuLocks(self.plan.devices)
-        processes.adopt_orphans()
+        prctl.adopt_orphans()
         self._begin()
         while self._finish is None:
             # one that can't be started is no event to wait for, and its retries must leave room for a cancel

@@ -8,8 +8,6 @@ from xrun.specs.app import AppDef
 from xrun.specs.options import CommonOptions
 from xrun.specs.serialize import to_yaml
 
-RANK0 = "localhost"
-
 
 @dataclass(frozen=True)
 class MemoryOptions(CommonOptions):

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
-from xrun.schedulers import replica, secrets
+from xrun.schedulers import gang, machine, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.memory import request
-from xrun.schedulers.memory.app import App, Surroundings
+from xrun.schedulers.memory.app import App
 from xrun.schedulers.memory.request import MemoryOptions, MemoryRequest
 from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef, clone
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.handle import DEFAULT_SESSION
+from xrun.specs.problems import Problem
 from xrun.specs.states import is_terminal
 
-_CAPABILITIES = Capabilities(
-    secrets=frozenset({"env", "file"}),
-    gpus=False,
-    durable=False,
-    unused=frozenset({"image", "resource.devices", "resource.capabilities"}),
-)
+_CAPABILITIES = gang.CAPABILITIES._replace(durable=False)
 
 
 def create_scheduler(session: str = DEFAULT_SESSION, **_: Any) -> MemoryScheduler:
@@ -59,7 +54,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
         atexit.register(self.close)
 
     def capabilities(self, options: Any) -> Capabilities:
-        """Everything but mounts, GPUs, workspaces and Kubernetes' secrets; cpu and memMB are not enforced."""
+        """What a gang can do, for this process only."""
         return _CAPABILITIES
 
     def build_request(self, app: AppDef, options: MemoryOptions, app_id: str) -> MemoryRequest:
@@ -77,9 +72,8 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             InvalidValue: a secret can't be had.
             BackendError: no folder or descriptor is left.
         """
-        env = dict(os.environb) if info.request.options.inherit_env else {}
-        around = Surroundings(
-            env=replica.inherited_env(env, os.path.dirname(sys.executable)) if env else {},
+        around = gang.Surroundings(
+            env=gang.inherited(info.request.options),
             secrets=[secrets.resolve(role.secrets, os.environb) for role in info.app.roles],
             workdir=os.getcwd(),
         )
@@ -93,6 +87,13 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
             self._apps[info.app_id] = app, info
         app.start()
         return True
+
+    def check_request(self, info: AppDryRunInfo[MemoryRequest]) -> list[Problem]:
+        """Whether the scripts, programs and secrets are there, now."""
+        app, workdir = info.app, os.getcwd()
+        found = machine.missing_files(app, workdir)
+        found += machine.missing_programs(app, info.app_id, workdir, gang.inherited(info.request.options))
+        return found + machine.missing_secrets(app, os.environb)
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From the objects."""
@@ -152,7 +153,7 @@ class MemoryScheduler(Scheduler[MemoryRequest]):
 
 
 def _description(app: App, info: AppDryRunInfo[MemoryRequest]) -> AppDescription:
-    status = app.status()
+    status = app.describe()
     return AppDescription(
         info.app_id,
         status,

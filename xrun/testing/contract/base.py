@@ -30,6 +30,9 @@ UNTIL_STOPPED = "trap 'exit 0' TERM; echo ready; sleep 60 & wait; exit 9"
 IGNORES_TERM = "trap '' TERM; echo ready; i=0; while [ $i -lt 300 ]; do sleep 0.2; i=$((i+1)); done; exit 9"
 """A payload that says ``ready`` and goes on until it gets SIGKILL."""
 
+SCHEDULER, OUTCOME = "contract.scheduler", "contract.outcome"
+"""Properties of each case in a JUnit report, for `xrun.testing.table`: whose it is, and what it found if it passes."""
+
 SHOW_ATTEMPT = 'echo "attempt $XRUN_ATTEMPT"; '
 
 _shared: WeakKeyDictionary[Runner, dict[str, Job | None]] = WeakKeyDictionary()
@@ -110,9 +113,13 @@ class ContractBase:
     hostile_jobs: ClassVar[int] = 10
 
     @pytest.fixture(autouse=True)
-    def _leave_nothing(self, runner: Runner) -> Iterator[None]:
+    def _leave_nothing(self, runner: Runner, request: pytest.FixtureRequest) -> Iterator[None]:
         self._mine: list[str] = []
+        self._refused = False
         yield
+        # not by record_property, which warns that xunit2 has no place for it; pytest writes these all the same
+        outcome = "refused" if self._refused else "holds"
+        request.node.user_properties += [(SCHEDULER, self.scheduler), (OUTCOME, outcome)]
         for handle in self._mine:
             try:
                 runner.delete(handle)
@@ -162,7 +169,13 @@ class ContractBase:
         if make.__qualname__ not in known:
             known[make.__qualname__] = self.run_or_be_refused(runner, make(), **cfg)
             self._mine.clear()
+        elif known[make.__qualname__] is None:
+            self.not_declared()
         return known[make.__qualname__]
+
+    def not_declared(self) -> None:
+        """Notes that this case saw a refusal, or what holds without a capability; the contract's table says so."""
+        self._refused = True
 
     def is_refused(self, runner: Runner, app: AppDef, **cfg: Any) -> bool:
         """Whether a job asks for more than is declared; then it must be refused in the right way."""
@@ -171,6 +184,7 @@ class ContractBase:
         declared = {p.code for p in found if p.severity is Severity.ERROR}
         if not declared:
             return False
+        self.not_declared()
         before = self.listed(runner)
         with pytest.raises(Unsupported) as refusal:
             runner.run(app, self.scheduler, options)

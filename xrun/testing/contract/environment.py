@@ -62,6 +62,7 @@ class EnvironmentCases(ContractBase):
         return job, {key: _variables(job.lines(*key)) for key in keys}
 
     def test_several_roles_run_or_are_refused(self, runner: Runner) -> None:
+        """Several roles run."""
         roles = [self.role("echo one", name="one"), self.role("echo two", name="two")]
         job = self.run_or_be_refused(runner, self.app(*roles))
         if job is not None:
@@ -69,6 +70,7 @@ class EnvironmentCases(ContractBase):
             assert (job.lines("one"), job.lines("two")) == (["one\n"], ["two\n"])
 
     def test_each_replica_knows_its_app_role_and_number(self, runner: Runner) -> None:
+        """Each replica knows its app, role and number."""
         job, found = self.crew_env(runner)
         assert {key[0]: sum(k[0] == key[0] for k in found) for key in found}["trainer"] == 3
         for (role, k), env in found.items():
@@ -98,19 +100,23 @@ class EnvironmentCases(ContractBase):
         assert 20000 <= int(ports.pop()) <= 29999
 
     def test_python_is_unbuffered_unless_set(self, runner: Runner) -> None:
+        """Python is unbuffered unless told otherwise."""
         for (role, _), env in self.crew_env(runner)[1].items():
             assert env["PYTHONUNBUFFERED"] == ("1" if role == "trainer" else "0")
 
     def test_another_jobs_variables_do_not_leak(self, runner: Runner) -> None:
+        """Another job's variables do not leak."""
         for env in self.crew_env(runner)[1].values():
             assert "XRUN_LEAKED" not in env
             assert "SLURM_JOB_ID" not in env or env["SLURM_JOB_ID"] != "9"
 
     def test_the_launchers_environment_is_inherited_where_it_should(self, runner: Runner) -> None:
+        """The launcher's environment is inherited where it should be (not in containers)."""
         for env in self.crew_env(runner)[1].values():
             assert env.get("CONTRACT_INHERITED") == ("yes" if self.inherits_env else None)
 
     def test_inherit_env_false_gives_only_what_the_job_sets(self, runner: Runner) -> None:
+        """`inherit_env=false` gives only what the job sets."""
         with launcher_env(CONTRACT_INHERITED="yes"):
             job = self.run(runner, self.app(self.role("env", env={"MINE": "1"})), inherit_env=False)
         job.ends(AppState.SUCCEEDED)
@@ -130,11 +136,13 @@ class EnvironmentCases(ContractBase):
             assert job.lines("main", k) == [w + "\n" for w in wanted * 2]
 
     def test_img_root_is_replaced(self, runner: Runner) -> None:
+        """`${img_root}` is replaced."""
         job = self.run(runner, self.app(self.role('echo "<$1>"', macros.img_root)))
         job.ends(AppState.SUCCEEDED)
         assert "img_root" not in job.lines()[0]
 
     def test_rank0_env_names_a_variable_with_the_host(self, runner: Runner) -> None:
+        """`${rank0_env}` names a variable with the host."""
         role = self.role('printenv "$1"; printenv XRUN_RANK0_HOST', macros.rank0_env, num_replicas=2)
         job = self.run(runner, self.app(role))
         job.ends(AppState.SUCCEEDED)

@@ -65,11 +65,13 @@ class LogCases(ContractBase):
 
     @pytest.mark.parametrize("stream", list(Stream))
     def test_a_stream_is_selected_or_the_selection_refused(self, runner: Runner, stream: Stream) -> None:
+        """A stream can be selected."""
         job = self.talked(runner)
         if stream.value in self.capabilities().streams:
             word = {Stream.STDOUT: "out", Stream.STDERR: "err"}.get(stream, "")
             assert job.lines(streams=stream) == [line.format(0) for line in _TALKED if line.startswith(word)]
         else:
+            self.not_declared()
             with pytest.raises(UsageError) as refusal:
                 job.lines(streams=stream)
             assert refusal.value.exit_code == 2
@@ -82,6 +84,7 @@ class LogCases(ContractBase):
             assert first["main", k] == "".join(line.format(k) for line in _TALKED)
 
     def test_some_replicas(self, runner: Runner) -> None:
+        """Some replicas can be selected."""
         job = self.talked(runner)
         assert set(_texts(runner, job, LogQuery("main", (1,)))) == {("main", 1)}
         assert set(_texts(runner, job, LogQuery("main"))) == {("main", 0), ("main", 1)}
@@ -100,9 +103,11 @@ class LogCases(ContractBase):
     # --- which part -----------------------------------------------------------------------------------------------
 
     def test_regex(self, runner: Runner) -> None:
+        """Lines can be selected by a pattern."""
         assert self.talked(runner).lines(regex="^out [0-9]|4") == ["out 1 of 0\n", "out 3 of 0\n", "err 4 of 0\n"]
 
     def test_tail(self, runner: Runner) -> None:
+        """The last lines can be selected."""
         job = self.talked(runner)
         for count in (0, 1, 2, 100):
             found = _texts(runner, job, LogQuery(tail=count))
@@ -111,6 +116,7 @@ class LogCases(ContractBase):
                 assert found.get(("main", k), "") == "".join(wanted)
 
     def test_since_and_until(self, runner: Runner) -> None:
+        """Lines can be selected by time."""
         job = self.talked(runner)
         times = [_time_of(runner, job, f"{line.format(0)}".encode()) for line in _TALKED]
         middle = (times[1] + times[2]) / 2

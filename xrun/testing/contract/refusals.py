@@ -55,11 +55,13 @@ class RefusalCases(ContractBase):
 
     @pytest.mark.parametrize("asked", list(_ASKED))
     def test_what_is_asked_for_is_taken_or_refused(self, runner: Runner, asked: str) -> None:
+        """A job can ask for."""
         app = self.app(self.role("true", **_ASKED[asked]))
         if not self.is_refused(runner, app):
             assert runner.dryrun(app, self.scheduler, self.options()).app_id
 
     def test_a_workspace_is_taken_or_refused(self, runner: Runner, tmp_path: Path) -> None:
+        """A job can ask for: a workspace."""
         app = self.app(self.role("true", workspace=Workspace({str(tmp_path): ""})))
         if not self.is_refused(runner, app):
             assert runner.dryrun(app, self.scheduler, self.options()).app_id
@@ -78,6 +80,7 @@ class RefusalCases(ContractBase):
         assert all(path in str(error) for path in paths)
 
     def test_torchx_nested_macros_are_refused_with_our_spelling(self, runner: Runner) -> None:
+        """TorchX's nested macros are refused with our spelling."""
         error = self.refusal(runner, self.app(self.role("true", "$${${rank0_env}:=localhost}")))
         assert "XRUN_RANK0_HOST" in str(error)
 

@@ -36,6 +36,7 @@ class RetryCases(ContractBase):
 
     @pytest.mark.parametrize("policy", _POLICIES)
     def test_no_more_than_max_retries(self, runner: Runner, policy: RetryPolicy) -> None:
+        """No more than `max_retries` are made."""
         role = self.role(SHOW_ATTEMPT + "exit 3", max_retries=2, retry_policy=policy)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
@@ -45,6 +46,7 @@ class RetryCases(ContractBase):
             assert job.lines() == ["attempt 0\n", "attempt 1\n", "attempt 2\n"]
 
     def test_replica_restarts_the_replica(self, runner: Runner) -> None:
+        """REPLICA restarts the replica."""
         role = self.role(_ONCE, str(self.skew), num_replicas=3, max_retries=1, retry_policy=RetryPolicy.REPLICA)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
@@ -52,6 +54,7 @@ class RetryCases(ContractBase):
             assert [job.lines(k=k) for k in range(3)] == [_FIRST, _BOTH, _FIRST]
 
     def test_replica_counts_for_each_replica(self, runner: Runner) -> None:
+        """REPLICA counts for each replica."""
         script = SHOW_ATTEMPT + '[ "$XRUN_ATTEMPT" = 1 ]'
         role = self.role(script, num_replicas=3, max_retries=1, retry_policy=RetryPolicy.REPLICA)
         job = self.run_or_be_refused(runner, self.app(role))
@@ -60,6 +63,7 @@ class RetryCases(ContractBase):
             assert [job.lines(k=k) for k in range(3)] == [_BOTH] * 3
 
     def test_role_restarts_the_role(self, runner: Runner) -> None:
+        """ROLE restarts the role."""
         role = self.role(_STOPPED_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
         job = self.run_or_be_refused(runner, self.app(role))
         if job is not None:
@@ -67,6 +71,7 @@ class RetryCases(ContractBase):
             assert [job.lines(k=k) for k in range(2)] == [_BOTH] * 2
 
     def test_role_leaves_other_roles_alone(self, runner: Runner) -> None:
+        """ROLE leaves other roles alone."""
         role = self.role(_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.ROLE)
         other = self.role(SHOW_ATTEMPT + f"sleep {3 * self.skew}", name="other")
         job = self.run_or_be_refused(runner, self.app(role, other))
@@ -76,6 +81,7 @@ class RetryCases(ContractBase):
             assert job.lines("other") == _FIRST
 
     def test_application_restarts_everything(self, runner: Runner) -> None:
+        """APPLICATION restarts everything."""
         role = self.role(
             _STOPPED_ONCE, str(self.skew), num_replicas=2, max_retries=1, retry_policy=RetryPolicy.APPLICATION
         )

@@ -54,6 +54,7 @@ class SecretCases(ContractBase):
         assert there.roles[0].secrets == {"TOKEN": f"env:{_OUTSIDE}"}
 
     def test_a_secrets_value_does_not_change_the_job(self, runner: Runner) -> None:
+        """A secret's value does not change the job."""
         app = self.app(self.role(_SHOW, secrets={"TOKEN": f"env:{_OUTSIDE}"}))
         if self.is_refused(runner, app):
             return
@@ -75,6 +76,7 @@ class SecretCases(ContractBase):
             assert self.listed(runner) == before
 
     def test_a_kubernetes_secret_is_taken_or_refused(self, runner: Runner) -> None:
+        """A Kubernetes secret can be named."""
         app = self.app(self.role(_SHOW, secrets={"TOKEN": "k8s:tokens/main"}))
         if not self.is_refused(runner, app):
             assert "tokens" in str(runner.dryrun(app, self.scheduler, self.options()))

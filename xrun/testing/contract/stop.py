@@ -27,6 +27,7 @@ class StopCases(ContractBase):
     # --- cancel ----------------------------------------------------------------------------------------------------
 
     def test_cancel(self, runner: Runner) -> None:
+        """Cancel stops every replica."""
         job = self.run(runner, self.app(self.role(UNTIL_STOPPED, num_replicas=2)))
         job.reaches("ready")
         runner.cancel(job.handle)
@@ -78,6 +79,7 @@ class StopCases(ContractBase):
     # --- the grace period and what comes after ---------------------------------------------------------------------
 
     def test_who_ignores_sigterm_is_killed_after_the_grace_period(self, runner: Runner) -> None:
+        """Who ignores SIGTERM is killed after the grace period."""
         job = self.run(runner, self.app(self.role(IGNORES_TERM)), grace_period=1)
         job.reaches("ready")
         began = time.monotonic()
@@ -87,6 +89,7 @@ class StopCases(ContractBase):
         assert job.replica().signal == "SIGKILL"
 
     def test_a_grandchild_gets_sigterm(self, runner: Runner) -> None:
+        """A grandchild gets SIGTERM."""
         job = self.run(runner, self.app(self.role(_CHILD_SAYS_BYE)), grace_period=20)
         job.reaches("ready")
         runner.cancel(job.handle)
@@ -118,11 +121,13 @@ class StopCases(ContractBase):
     # --- max_runtime -----------------------------------------------------------------------------------------------
 
     def test_max_runtime_fails_the_job_and_says_so(self, runner: Runner) -> None:
+        """`max_runtime` fails the job and says so."""
         job = self.run(runner, self.app(self.role(_SAYS_BYE)), max_runtime=2 * self.skew, grace_period=20)
         assert "max_runtime" in job.ends(AppState.FAILED).msg
         assert job.lines() == ["ready\n", "bye\n"]
 
     def test_max_runtime_ends_who_ignores_sigterm(self, runner: Runner) -> None:
+        """`max_runtime` ends who ignores SIGTERM."""
         job = self.run(runner, self.app(self.role(IGNORES_TERM)), max_runtime=self.skew, grace_period=0.5)
         job.ends(AppState.FAILED)
         assert job.replica().signal == "SIGKILL"
