@@ -31,7 +31,7 @@ def own_runner(profile: str | None = None, *, known: bool = True) -> Iterator[Ru
     Raises:
         InvalidConfig: there is no such profile.
     """
-    runner = get_runner(profile, own_process=True)
+    runner = get_runner(profile, own_process=True, progress=output.passing)
     try:
         with runner:
             if profile is not None and known:

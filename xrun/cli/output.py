@@ -54,6 +54,11 @@ def transient(text: str) -> None:
         os.write(2, f"\r{line}\033[K".encode())
 
 
+def passing(text: str) -> None:
+    """A line about what goes on, for which the next one is reason enough to go."""
+    (transient if terminal.can_redraw(2) else notice)(text)
+
+
 def erase() -> None:
     """Takes the transient line away."""
     with _lock:

@@ -17,7 +17,7 @@ from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, VolumeMount
 from xrun.specs.options import CommonOptions, option
 from xrun.specs.problems import Problem
-from xrun.specs.role import Role
+from xrun.specs.role import SCRIPT, Role
 from xrun.specs.serialize import to_dict
 
 ERROR_FILE = "/tmp/xrun-error.json"  # noqa: S108 - inside a container that nobody else is in
@@ -74,13 +74,20 @@ def build(app: AppDef, options: DockerOptions, app_id: str, handle: str) -> Dock
     """The request for an app.
 
     Raises:
-        InvalidJob: a role has no image.
+        InvalidJob: a role has no image, or names a script that no workspace carries.
     """
     problems = [
         Problem("XR124", f"roles[{i}].image", "docker needs an image", _NO_IMAGE)
         for i, role in enumerate(app.roles)
         if not (role.image or options.image)
     ]
+    for i, role in enumerate(app.roles):
+        script = role.metadata.get(SCRIPT)
+        if isinstance(script, str) and not script.startswith("/") and not role.workspace:
+            message = f"{script} is a file here, and the container has none of that"
+            problems.append(
+                Problem("XR126", f"roles[{i}].args", message, "give --workspace ., or its path in the image")
+            )
     if problems:
         raise InvalidJob(problems)
     return DockerRequest(app_id, handle, app, options)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import fnmatch
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xrun.errors import BackendError, BackendUnavailable, XrunError
+from xrun.errors import BackendUnavailable, XrunError
 from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.docker import containers, labels, logs, request, states, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.events import Changes
+from xrun.schedulers.docker.images import Images
 from xrun.schedulers.docker.labels import Found, Seen, Verdict
 from xrun.schedulers.docker.request import DockerOptions, DockerRequest
+from xrun.schedulers.home import home
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.user import user_name
 from xrun.specs.app import AppDef
@@ -28,17 +30,21 @@ from xrun.specs.states import is_terminal
 _CAPABILITIES = Capabilities(
     mounts=frozenset(MountType),
     secrets=frozenset({"env", "file"}),
+    workspace=True,
     unused=frozenset({"resource.capabilities"}),
 )
 
 
-def create_scheduler(session: str = DEFAULT_SESSION, **_: Any) -> DockerScheduler:
+def create_scheduler(
+    session: str = DEFAULT_SESSION, *, progress: Callable[[str], None] = lambda _: None, **_: Any
+) -> DockerScheduler:
     """Makes the docker scheduler; the engine is asked on first use.
 
     Args:
         session: the profile.
+        progress: takes lines about what goes on while an image is pulled, built or pushed.
     """
-    return DockerScheduler(session)
+    return DockerScheduler(session, progress)
 
 
 class DockerScheduler(Scheduler[DockerRequest]):
@@ -46,13 +52,15 @@ class DockerScheduler(Scheduler[DockerRequest]):
 
     Args:
         session: the profile.
+        progress: see `create_scheduler`.
     """
 
     name = "docker"
     options_type = DockerOptions
 
-    def __init__(self, session: str = DEFAULT_SESSION) -> None:
+    def __init__(self, session: str = DEFAULT_SESSION, progress: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(session)
+        self._progress = progress
         self._engine = Engine()
 
     def capabilities(self, options: Any) -> Capabilities:
@@ -77,11 +85,16 @@ class DockerScheduler(Scheduler[DockerRequest]):
         asked = info.request
         values = [secrets.resolve(role.secrets, os.environb) for role in asked.app.roles]
         copied = _copied(asked.options.copy_env)
-        for role in asked.app.roles:
-            self._have_image(request.image_of(asked, role), asked.options.pull)
+        images = Images(
+            self._engine, pull=asked.options.pull, progress=self._progress, cache=os.path.join(home(), "workspaces")
+        )
+        prepared = [
+            images.prepare(request.image_of(asked, role), role.workspace, asked.options.image_repo)
+            for role in asked.app.roles
+        ]
         with supervisor.try_lock(info.app_id):
             try:
-                if not self._create(info, values, copied):
+                if not self._create(info, prepared, values, copied):
                     return False
             except BackendUnavailable:
                 if info.app_id not in containers.apps(self._engine, info.app_id):
@@ -171,7 +184,11 @@ class DockerScheduler(Scheduler[DockerRequest]):
     # --- submitting ------------------------------------------------------------------------------------------------
 
     def _create(
-        self, info: AppDryRunInfo[DockerRequest], values: Sequence[Mapping[str, bytes]], copied: Mapping[str, str]
+        self,
+        info: AppDryRunInfo[DockerRequest],
+        images: Sequence[str],
+        values: Sequence[Mapping[str, bytes]],
+        copied: Mapping[str, str],
     ) -> bool:
         asked, made = info.request, False
         if asked.is_gang:
@@ -183,6 +200,7 @@ class DockerScheduler(Scheduler[DockerRequest]):
                 texts = {**copied, **dict(pair.split("=", 1) for pair in config["Env"])}
                 texts |= {name: value.decode("utf-8", "surrogateescape") for name, value in values[r].items()}
                 config["Env"] = [f"{name}={text}" for name, text in texts.items()]
+                config["Image"] = images[r]
                 if not made:
                     config["Labels"] |= own
                 created = containers.create(self._engine, labels.container_name(asked.app_id, role.name, k, 0), config)
@@ -219,15 +237,6 @@ class DockerScheduler(Scheduler[DockerRequest]):
         role = c.labels[labels.ROLE].partition(":")[2]
         reason = f"{role}/{c.replica} failed: {state.outcome}: {state.note}"
         containers.decide(self._engine, found, Verdict("FAILED", reason, c.key, time.time()))
-
-    def _have_image(self, image: str, pull: str) -> None:
-        try:
-            with self._engine.doing(f"find image {image}") as api:
-                api.inspect_image(image)
-        except Refused as error:
-            if error.status != containers.NOT_THERE:
-                raise
-            raise BackendError(f"there is no image {image} here and pull is {pull}", code="XR125") from error
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
