@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import shutil
 import socket
 import subprocess
-import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,9 +14,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.systems import rootfs
+
 SCRIPT = Path(__file__).with_name("docker")
 IMAGE = "xrun-busybox:1"
 """An image with all of busybox, and nothing else."""
+
+PYTHON_IMAGE = "xrun-python:1"
+"""An image with busybox and Python; made by `with_python`."""
 
 
 class DockerSystem(NamedTuple):
@@ -53,7 +56,7 @@ def started() -> Iterator[DockerSystem]:
     try:
         _up(folder, env)
         system = DockerSystem(f"unix://{folder}/docker.sock", f"{folder}/docker.sock", f"127.0.0.1:{port}", IMAGE)
-        docker(system, "import", "-", IMAGE, stdin=_busybox())
+        docker(system, "import", "-", IMAGE, stdin=rootfs.busybox())
         yield system
         left = docker(system, "ps", "--all", "--quiet").decode().split()
         if left:
@@ -75,34 +78,19 @@ def _up(folder: str, env: dict[str, str]) -> None:
             subprocess.run([SCRIPT, "down", folder], env=env, capture_output=True, timeout=120)
 
 
+def with_python(system: DockerSystem) -> str:
+    """The image that has Python, made when it is first asked for."""
+    if not docker(system, "images", "--quiet", PYTHON_IMAGE):
+        docker(system, "import", "-", PYTHON_IMAGE, stdin=rootfs.python())
+    return PYTHON_IMAGE
+
+
 def docker(system: DockerSystem, *words: str, stdin: bytes = b"") -> bytes:
     """What docker's own command line says."""
     env = {**os.environ, "DOCKER_HOST": system.host, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(["docker", *words], env=env, input=stdin, capture_output=True, timeout=100)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
-
-
-def _busybox() -> bytes:
-    """The file system of an image, as a tar archive."""
-    program = shutil.which("busybox")
-    assert program
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        tar.add(program, "bin/busybox", recursive=False)
-        names = subprocess.run([program, "--list"], capture_output=True, text=True, timeout=20, check=True).stdout
-        for name in sorted(set(names.split()) - {"busybox"}):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        folder = tarfile.TarInfo("tmp")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
-        tar.addfile(folder)
-        users = b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
-        info = tarfile.TarInfo("etc/passwd")
-        info.size, info.mode = len(users), 0o644
-        tar.addfile(info, io.BytesIO(users))
-    return made.getvalue()
 
 
 def _free_port() -> int:
