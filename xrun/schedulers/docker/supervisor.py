@@ -31,8 +31,9 @@ def ensure(engine: Engine, app_id: str) -> None:
     with try_lock(app_id) as fd:
         if fd is None:
             return
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, app_id, str(fd)],
+        # the shell ends at once, so that the supervisor is nobody's child here
+        subprocess.run(
+            ["sh", "-c", '"$@" &', "sh", sys.executable, "-P", "-m", __name__, app_id, str(fd)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -44,6 +45,7 @@ def ensure(engine: Engine, app_id: str) -> None:
                 "DOCKER_HOST": engine.host,
                 "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p),
             },
+            check=False,
         )
 
 
