@@ -140,3 +140,16 @@ def test_what_a_terminal_can(env: dict[str, str], redraws: bool, colour: bool, m
         os.close(own)
         os.close(theirs)
     assert not terminal.has_colour(theirs)
+
+
+def test_prose_goes_on_in_the_next_line() -> None:
+    shown = output.table_lines(
+        ["NAME", "N", "TEXT"], [["a", "1", "one two three four five"], ["b", "2", "six"]], 20, (), ["TEXT"]
+    )
+
+    assert [line.rstrip() for line in shown[1:]] == [
+        "a     1  one two",
+        "         three four",
+        "         five",
+        "b     2  six",
+    ]
