@@ -140,3 +140,13 @@ def test_what_a_terminal_can(env: dict[str, str], redraws: bool, colour: bool, m
         os.close(own)
         os.close(theirs)
     assert not terminal.has_colour(theirs)
+
+
+def test_prose_goes_on_in_the_next_line() -> None:
+    rows = [["a", "1", "one two three four five"], ["b", "2", "six"]]
+    shown = output.table_lines(["NAME", "N", "TEXT"], rows, 24, (), ["TEXT"])
+    assert shown[1:] == [
+        "a     1  one two three",
+        "         four five",
+        "b     2  six",
+    ]

@@ -47,7 +47,7 @@ def builtins(print_: str | None, json_: bool, prefix: str) -> int:
         }
         output.answer_json(answer)
         return 0
-    output.table(["COMPONENT", "WHAT IT DOES"], [list(row) for row in found])
+    output.table(["COMPONENT", "WHAT IT DOES"], [list(row) for row in found], prose=["WHAT IT DOES"])
     if not found:
         output.notice(f"no component begins with {prefix!r}{suggestion(prefix, [name for name, _ in known])}")
     return 0

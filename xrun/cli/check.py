@@ -73,7 +73,7 @@ def _show(found: dict[str, list[Problem]]) -> None:
     for p, names in whose.items():
         row = [p.severity.value, p.code, p.path, p.message, p.fix]
         rows.append([",".join(names), *row] if len(found) > 1 else row)
-    output.table(["SCHEDULER", *columns] if len(found) > 1 else columns, rows)
+    output.table(["SCHEDULER", *columns] if len(found) > 1 else columns, rows, prose=["PROBLEM", "FIX"])
 
 
 def _sum_up(found: dict[str, list[Problem]], server: bool) -> None:

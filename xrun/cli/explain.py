@@ -43,7 +43,7 @@ def explain(json_: bool, codes: tuple[str, ...]) -> int:
         _show(asked)
     else:
         rows = [[entry.code, str(entry.exit), _plain(entry.title)] for entry in asked]
-        output.table(["CODE", "EXIT", "WHAT IT MEANS"], rows)
+        output.table(["CODE", "EXIT", "WHAT IT MEANS"], rows, prose=["WHAT IT MEANS"])
     return 0
 
 

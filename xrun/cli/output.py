@@ -99,27 +99,35 @@ def write(fd: int, data: bytes) -> None:
         raise Unwritable(error) from error
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = (), prose: Sequence[str] = ()
+) -> None:
     """Rows for a person on a terminal, tab-separated without a head for anything else.
 
     On a terminal the table keeps to its width: the first column, which names things, is always whole; the widest of the
-    others are cut first, and what doesn't fit even so is left out. Names of states have colours.
+    others are cut first, where prose goes on in the next line, and what doesn't fit even so is left out. Names of
+    states have colours.
 
     Args:
         columns: the head.
         rows: what is below it; control characters in it are shown, not sent.
         spare: columns that are left out first on a narrow terminal, in this order; then those on the right.
+        prose: columns whose text is to be read whole.
     """
     clean = [row if "".join(row).isprintable() else [*map(terminal.clean, row)] for row in rows]
     if terminal.is_terminal(1):
-        for line in table_lines(columns, clean, terminal.size(1)[0], spare):
+        for line in table_lines(columns, clean, terminal.size(1)[0], spare, prose):
             answer(line)
     elif rows:
         answer("\n".join(map("\t".join, clean)))
 
 
 def table_lines(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    spare: Sequence[str] = (),
+    prose: Sequence[str] = (),
 ) -> list[str]:
     """The lines of a table on a terminal of so many columns, head first.
 
@@ -128,6 +136,7 @@ def table_lines(
         rows: clean cells.
         width: of the terminal.
         spare: as for `table`.
+        prose: as for `table`.
     """
     natural = [max(map(terminal.width, column)) for column in zip(columns, *rows, strict=True)]
     kept = _kept(columns, natural, width, spare)
@@ -135,7 +144,23 @@ def table_lines(
     colours = terminal.has_colour(1)
     lines = [_row([columns[i] for i in kept], widths)]
     lines[0] = terminal.painted(lines[0], terminal.BOLD)
-    return lines + [_row([row[i] for i in kept], widths, colours=colours) for row in rows]
+    wrapped = [n for n, i in enumerate(kept) if columns[i] in prose]
+    for row in rows:
+        cells = _wrapped([row[i] for i in kept], widths, wrapped)
+        lines += [_row(line, widths, colours=colours) for line in cells]
+    return lines
+
+
+def _wrapped(cells: list[str], widths: Sequence[int], columns: Sequence[int]) -> list[list[str]]:
+    """One row as the lines that it takes."""
+    if not columns:
+        return [cells]
+    import textwrap
+
+    texts = {i: textwrap.wrap(cells[i], widths[i], break_on_hyphens=False) or [""] for i in columns}
+    first = [texts[i][0] if i in texts else cell for i, cell in enumerate(cells)]
+    rest = range(1, max(map(len, texts.values())))
+    return [first, *([texts[i][n] if n < len(texts.get(i, ())) else "" for i in range(len(cells))] for n in rest)]
 
 
 def _kept(columns: Sequence[str], natural: Sequence[int], width: int, spare: Sequence[str]) -> list[int]:

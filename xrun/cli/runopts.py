@@ -41,7 +41,7 @@ def runopts(json_: bool, names: tuple[str, ...]) -> int:
     everybodys = {o.name for o in common.values() if all(options.get(o.name) == o for options in found.values())}
     rows = [_row(name, option) for name, options in found.items() for key, option in options if key not in everybodys]
     rows += [_row(EVERY, option) for key, option in common.items() if key in everybodys]
-    output.table(["SCHEDULER", "OPTION", "TYPE", "DEFAULT", "WHAT IT IS"], rows)
+    output.table(["SCHEDULER", "OPTION", "TYPE", "DEFAULT", "WHAT IT IS"], rows, prose=["WHAT IT IS"])
     return 0
 
 
