@@ -105,7 +105,7 @@ def test_options_before_and_after_the_component_stay_apart() -> None:
 def test_an_option_of_another_scheduler_is_ignored_with_a_notice() -> None:
     done = xrun("-s", "memory", "-cfg", "gpus=3", "utils.echo")
     assert done.returncode == 0
-    assert "gpus is local's; memory ignores it" in done.stderr
+    assert "gpus is local/docker's; memory ignores it" in done.stderr
 
 
 def test_render_is_deterministic_has_no_effect_and_works_by_hand(xrun_home: Path) -> None:

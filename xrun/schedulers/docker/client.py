@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,6 +121,7 @@ class Engine:
                 "the docker SDK is not installed; get it with pip install 'xrun[docker]'", code=_LIBRARY
             ) from error
         try:
+            _knock(self.host)
             kwargs = docker.utils.kwargs_from_env()
             kwargs["base_url"] = self.host
             return docker.APIClient(version="auto", timeout=_TIMEOUT, **kwargs)
@@ -137,6 +139,18 @@ class Engine:
             "DOCKER_HOST names another",
             code=_UNREACHABLE,
         )
+
+
+def _knock(host: str) -> None:
+    """Whether anybody listens at a socket; the SDK leaves its own open if nobody does.
+
+    Raises:
+        OSError: nobody does.
+    """
+    scheme, _, path = host.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
 
 
 def _context_host() -> str:
