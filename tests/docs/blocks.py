@@ -19,10 +19,11 @@ MARKS = {RUN_BY, FOREIGN}
 LANGUAGES = {"console", "python", "toml", "yaml", "sh", "make", "ini", "text"}
 
 OWN_TESTS = {
+    "docs/docker.md": "tests/schedulers/docker/test_page.py",
     "docs/errors.md": "tests/cli/test_explanations.py",
     "docs/write-a-scheduler.md": "tests/examples/test_tsp_page.py",
 }
-"""Pages that are no story: their blocks follow from a source or are parts of one file, and have a test of their own."""
+"""Pages with a test of their own: their blocks follow from a source, are parts of one file, or need a system."""
 
 _FILE = re.compile(r"# ([\w./-]+\.\w+|\.torchxconfig|Makefile)$")
 _LOOKS_RUN = re.compile(r"\s*(\$ |xrun |python3? |pip |pytest |scripts/|sbatch |torchx )")
