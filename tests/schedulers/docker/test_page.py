@@ -23,4 +23,5 @@ def test_the_page(docker_system: DockerSystem, docker_host: str, tmp_path: Path)
                 story.tell(block)
     except (BadBlock, Failed) as error:
         problem = str(error)
-    assert problem == ""
+    if problem:
+        pytest.fail(problem, pytrace=False)
