@@ -68,6 +68,13 @@ def test_a_failure_after_the_others_success_fails_the_app() -> None:
     assert fail(life, (0, 1)) == [Finish(AppState.FAILED, "a/1 failed: exit 1", (0, 1))]
 
 
+def test_a_role_without_retries_uses_up_none_of_anothers() -> None:
+    life = started(role("a", 1, 1), role("b", 2, 0, min_replicas=1))
+    assert fail(life, (1, 0)) == []
+    assert fail(life, (0, 0)) == [Stop((1, 1))]
+    assert life.num_restarts == 1
+
+
 def test_a_role_without_a_say_is_stopped_at_the_end() -> None:
     life = started(role("a"), role("b", primary=False))
     assert succeed(life, (0, 0)) == [Stop((1, 0))]

@@ -165,15 +165,21 @@ class Lifecycle:
         return self._end(_Verdict(AppState.FAILED, f"{role.name}/{key[1]} failed: {outcome}{after}", key))
 
     def _take_retry(self, key: Key, policy: RetryPolicy, limit: int) -> bool:
-        replica = self._replicas[key]
+        """Whether there is a retry left; one that is not has used up nothing, since roles may have different limits."""
+        replica, r = self._replicas[key], key[0]
         if policy is RetryPolicy.REPLICA:
-            used, replica.retries = replica.retries, replica.retries + 1
+            if replica.retries >= limit:
+                return False
+            replica.retries += 1
         elif policy is RetryPolicy.ROLE:
-            used = self._role_retries.get(key[0], 0)
-            self._role_retries[key[0]] = used + 1
+            if self._role_retries.get(r, 0) >= limit:
+                return False
+            self._role_retries[r] = self._role_retries.get(r, 0) + 1
         else:
-            used, self._app_retries = self._app_retries, self._app_retries + 1
-        return used < limit
+            if self._app_retries >= limit:
+                return False
+            self._app_retries += 1
+        return True
 
     def _restart(self, key: Key, policy: RetryPolicy) -> list[Action]:
         if policy is RetryPolicy.REPLICA:

@@ -8,8 +8,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from xrun.specs.role import Role
-
 PREFIX = "xrun.dev/"
 APP_ID = f"{PREFIX}app-id"
 HANDLE = f"{PREFIX}handle"
@@ -27,6 +25,8 @@ SPEC = f"{PREFIX}spec"
 OPTIONS = f"{PREFIX}options"
 GPUS = f"{PREFIX}gpus"
 VERDICT = f"{PREFIX}verdict"
+
+VERDICTS = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 _MAX_HOST, _DIGITS = 63, 5
 _EXITED = re.compile(r"Exited \((\d+)\)")
@@ -70,7 +70,7 @@ class Seen(NamedTuple):
         role: index of its role.
         replica: its number in the role.
         restarts: what came before this attempt.
-        state: the engine's word: created, running, paused, restarting, removing, exited, dead.
+        state: the engine's word: created, running, paused, restarting, exited, dead.
         exit_code: of one that has exited.
         labels: all of them.
         ports: what is published: container port -> host port.
@@ -94,7 +94,7 @@ class Seen(NamedTuple):
     @property
     def runs(self) -> bool:
         """Whether anything of it runs."""
-        return self.state in ("running", "paused", "restarting", "removing")
+        return self.state in ("running", "paused", "restarting")
 
 
 class Found(NamedTuple):
@@ -112,8 +112,8 @@ class Found(NamedTuple):
 
     @property
     def head(self) -> Seen | None:
-        """The first attempt of the first replica: it holds what was submitted; None if the app is half removed."""
-        return next((c for c in self.containers if c.key == (0, 0) and not c.restarts.attempt), None)
+        """An attempt of the first replica, which holds what was submitted; None if the app is half made or removed."""
+        return next((c for c in self.containers if c.key == (0, 0) and SPEC in c.labels), None)
 
     def latest(self) -> dict[tuple[int, int], Seen]:
         """The last attempt of each replica."""
@@ -136,9 +136,10 @@ def verdict_name(app_id: str) -> str:
 
 def host_name(app_id: str, role: str, replica: int) -> str:
     """The name under which other replicas of the app find one: a DNS label, whatever the role is called."""
-    plain = re.sub(r"[^a-z0-9]+", "-", role.lower()).strip("-")
+    # one for one: a job whose roles differ in case or punctuation only is refused, see `validate`
+    plain = re.sub(r"[^a-z0-9]", "-", role.lower())
     room = _MAX_HOST - len(app_id) - _DIGITS - 2
-    if len(plain) > room or not plain:
+    if len(plain) > room:
         digest = f"{zlib.crc32(role.encode()):08x}"
         plain = f"{plain[: room - 9]}-{digest}".strip("-")
     return f"{app_id}-{plain}-{replica}"
@@ -160,12 +161,15 @@ def of_verdict(app_id: str, verdict: Verdict) -> dict[str, str]:
 
 
 def parse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Found]:
-    """The apps in a list of containers as the engine gives it; what is not ours, or damaged, is passed over."""
+    """The apps in a list of containers as the engine gives it; what is not ours, or damaged, is passed over.
+
+    So is what is being removed: it has no say any more.
+    """
     found: dict[str, Found] = {}
     for row in rows:
         labels = row.get("Labels") or {}
         app_id = labels.get(APP_ID)
-        if not app_id:
+        if not app_id or row.get("State") == "removing":
             continue
         app = found.setdefault(app_id, Found(app_id, [], None))
         try:
@@ -173,28 +177,21 @@ def parse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Found]:
                 found[app_id] = app._replace(verdict=_verdict(labels[VERDICT]))
             else:
                 app.containers.append(_seen(row, labels))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             continue
     return {app_id: app for app_id, app in found.items() if app.containers or app.verdict}
-
-
-def roles_of(found: Found) -> list[Role]:
-    """The roles that were submitted; empty if what holds them is gone."""
-    from xrun.specs.serialize import from_dict
-
-    head = found.head
-    return from_dict(json.loads(head.labels[SPEC])).roles if head is not None else []
 
 
 def _seen(row: Mapping[str, Any], labels: Mapping[str, str]) -> Seen:
     exited = _EXITED.match(str(row.get("Status", "")))
     ports = {p["PrivatePort"]: p["PublicPort"] for p in row.get("Ports") or [] if p.get("PublicPort")}
+    app, role, replica = (_count(n) for n in json.loads(labels[RESTARTS]))
     return Seen(
         id=row["Id"],
         name=row["Names"][0].lstrip("/"),
-        role=int(labels[ROLE].partition(":")[0]),
-        replica=int(labels[REPLICA]),
-        restarts=Restarts(*json.loads(labels[RESTARTS])),
+        role=_count(int(labels[ROLE].partition(":")[0])),
+        replica=_count(int(labels[REPLICA])),
+        restarts=Restarts(app, role, replica),
         state=row["State"],
         exit_code=int(exited[1]) if exited else None,
         labels=labels,
@@ -204,4 +201,16 @@ def _seen(row: Mapping[str, Any], labels: Mapping[str, str]) -> Seen:
 
 def _verdict(text: str) -> Verdict:
     state, reason, failed, time = json.loads(text)
-    return Verdict(state, reason, (failed[0], failed[1]) if failed else None, float(time))
+    if state not in VERDICTS or not isinstance(reason, str):
+        raise ValueError(text)
+    key = None
+    if failed is not None:
+        role, replica = failed
+        key = _count(role), _count(replica)
+    return Verdict(state, reason, key, float(time))
+
+
+def _count(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError(number)
+    return number

@@ -73,18 +73,23 @@ def plan(found: Found, roles: Sequence[Role], failures: Mapping[str, Failure]) -
         roles: what was submitted.
         failures: container id -> how it failed, for every container that failed.
     """
-    latest = found.latest()
+    running = [c for c in found.containers if c.runs]
     if found.verdict is not None:
-        running = [c for c in found.containers if c.runs]
         return [Stop(c) for c in running] if running else [Done(found.verdict)]
+    keys = [(r, k) for r, role in enumerate(roles) for k in range(role.num_replicas)]
+    latest = {key: c for key, c in found.latest().items() if key in set(keys)}
+    superseded = [c for c in running if c.key in latest and latest[c.key].id != c.id]
+    if superseded:
+        return [Stop(c) for c in superseded]  # two supervisors started the one and made the other
     old = _old(latest)
     if old:
         return _catch_up(latest, old)
     failed = [c for c in latest.values() if c.id in failures]
-    for c in sorted(failed, key=lambda c: failures[c.id].time):
-        action = _answer(c, roles, failures, failed)
-        if action is not None:
-            return [action]
+    action = _answer(sorted(failed, key=lambda c: failures[c.id].time), roles, failures)
+    if action is None:
+        action = _answer_removed([key for key in keys if key not in latest], failed, roles)
+    if action is not None:
+        return [action]
     waiting = [Start(c) for c in latest.values() if c.state == "created" and c.id not in failures]
     return list(waiting) or _success(latest, roles, failures)
 
@@ -99,7 +104,7 @@ def num_restarts(found: Found, roles: Sequence[Role]) -> int:
 
 def _old(latest: Mapping[Key, Seen]) -> dict[Key, Restarts]:
     """The replicas that belong to a restart which has begun and not yet reached them: what they must become."""
-    app = max(c.restarts.app for c in latest.values())
+    app = max((c.restarts.app for c in latest.values()), default=0)
     role: dict[int, int] = {}
     for c in latest.values():
         role[c.role] = max(role.get(c.role, 0), c.restarts.role)
@@ -113,29 +118,59 @@ def _catch_up(latest: Mapping[Key, Seen], old: Mapping[Key, Restarts]) -> list[A
     return running or [Create(latest[key], restarts) for key, restarts in old.items()]
 
 
-def _answer(c: Seen, roles: Sequence[Role], failures: Mapping[str, Failure], failed: Sequence[Seen]) -> Action | None:
-    """What follows from a failure; None if nothing does."""
+def _answer(failed: Sequence[Seen], roles: Sequence[Role], failures: Mapping[str, Failure]) -> Action | None:
+    """What follows from failures, in order of time; None if nothing does."""
+    lost: list[Key] = []
+    for c in failed:
+        restarts = _next(c, roles)
+        if restarts is not None:
+            return Create(c, restarts)
+        lost.append(c.key)
+        attempts = c.restarts.attempt + 1
+        after = f" after {attempts} attempts" if attempts > 1 else ""
+        if _fails_app(c.key, roles, lost):
+            return Decide("FAILED", f"{_shown(c.key, roles)} failed: {failures[c.id].outcome}{after}", c.key)
+    return None
+
+
+def _answer_removed(gone: Sequence[Key], failed: Sequence[Seen], roles: Sequence[Role]) -> Action | None:
+    """What follows from replicas that have no container; None if nothing does."""
+    lost = [*gone, *(c.key for c in failed)]
+    for key in gone:
+        if _fails_app(key, roles, lost):
+            return Decide("FAILED", f"{_shown(key, roles)} failed: somebody removed its container", key)
+    return None
+
+
+def _next(c: Seen, roles: Sequence[Role]) -> Restarts | None:
+    """What comes before the next attempt after one that failed; None if there is no retry left."""
     role = roles[c.role]
     policy = role.retry_policy
     if policy is RetryPolicy.APPLICATION and not role.primary:
         policy = RetryPolicy.ROLE  # a role without a say doesn't restart the others
     place = {RetryPolicy.APPLICATION: 0, RetryPolicy.ROLE: 1, RetryPolicy.REPLICA: 2}[policy]
-    if c.restarts[place] < role.max_retries:
-        counters = list(c.restarts)
-        counters[place] += 1
-        return Create(c, Restarts(*counters))
+    if c.restarts[place] >= role.max_retries:
+        return None
+    counters = list(c.restarts)
+    counters[place] += 1
+    return Restarts(*counters)
+
+
+def _fails_app(key: Key, roles: Sequence[Role], lost: Sequence[Key]) -> bool:
+    """Whether the app fails since a replica is lost, given all that are."""
+    role = roles[key[0]]
     if not role.primary:
-        return None
-    lost = sum(1 for other in failed if other.role == c.role)
-    if role.min_replicas is not None and role.num_replicas - lost >= role.min_replicas:
-        return None
-    attempts = c.restarts.attempt + 1
-    after = f" after {attempts} attempts" if attempts > 1 else ""
-    return Decide("FAILED", f"{role.name}/{c.replica} failed: {failures[c.id].outcome}{after}", c.key)
+        return False
+    left = role.num_replicas - sum(1 for r, _ in lost if r == key[0])
+    return role.min_replicas is None or left < role.min_replicas
+
+
+def _shown(key: Key, roles: Sequence[Role]) -> str:
+    return f"{roles[key[0]].name}/{key[1]}"
 
 
 def _success(latest: Mapping[Key, Seen], roles: Sequence[Role], failures: Mapping[str, Failure]) -> list[Action]:
     for c in latest.values():
-        if roles[c.role].primary and c.exit_code is None and c.id not in failures:
+        if roles[c.role].primary and c.exit_code != 0 and c.id not in failures:
             return []
     return [Decide("SUCCEEDED", "", None)]
