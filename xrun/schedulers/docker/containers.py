@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import re
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from xrun.errors import XrunError
+from xrun.errors import BackendUnavailable, XrunError
 from xrun.schedulers import outcome
 from xrun.schedulers.docker import labels
 from xrun.schedulers.docker.client import Engine, Refused
@@ -18,10 +21,14 @@ from xrun.schedulers.docker.request import ERROR_FILE
 
 T = TypeVar("T")
 
-NOT_THERE, CONFLICT, NOT_MODIFIED = 404, 409, 304
-_SIDE_BY_SIDE = 16
+NOT_THERE, CONFLICT, NOT_MODIFIED, FORBIDDEN = 404, 409, 304, 403
+_SIDE_BY_SIDE, _STOPS = 16, 256
+_TRIES = 3  # for a call that the connection was lost in
+_REGISTERED = 5.0  # seconds in which a name that is taken must be there to be looked at
 _SIGNAL_BASE, _LAST_SIGNAL = 128, 64
-_MAX_ERROR = 1 << 16
+_KILLED = _SIGNAL_BASE + 9
+_MAX_ERROR, _MAX_LINE = 1 << 16, 500
+_INIT_FAILED = re.compile(r"\[FATAL tini \(\d+\)\] exec (.*) failed: (.*)")
 
 
 class State(NamedTuple):
@@ -70,15 +77,38 @@ def apps(engine: Engine, app_id: str | None = None) -> dict[str, Found]:
 
 
 def create(engine: Engine, name: str, config: Mapping[str, Any]) -> bool:
-    """Creates a container; False if there is one of that name."""
-    try:
-        with engine.doing(f"create container {name}") as api:
-            api.create_container_from_config(dict(config), name)
-        return True
-    except Refused as error:
-        if error.status == CONFLICT and "already in use" in str(error):
-            return False
-        raise
+    """Creates a container; an answer that was lost is asked for again.
+
+    Returns:
+        False if there is one of that name, and it is of another submission.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with engine.doing(f"create container {name}") as api:
+                api.create_container_from_config(dict(config), name)
+            return True
+        except BackendUnavailable:
+            if not tries_left:
+                raise
+        except Refused as error:
+            if error.status == CONFLICT and "already in use" in str(error):
+                mine = config["Labels"].get(labels.SUBMISSION)
+                return mine is not None and _label(engine, name, labels.SUBMISSION) == mine
+            raise
+    raise AssertionError
+
+
+def _label(engine: Engine, name: str, label: str) -> str | None:
+    """A label of a container; a name is taken a moment before it can be looked at."""
+    end = time.monotonic() + _REGISTERED
+    while True:
+        try:
+            found: dict[str, str] = inspect(engine, name)["Config"]["Labels"] or {}
+            return found.get(label)
+        except Refused as error:
+            if error.status != NOT_THERE or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def start(engine: Engine, container: str) -> None:
@@ -87,12 +117,18 @@ def start(engine: Engine, container: str) -> None:
     Raises:
         Refused: it can't be started; its inspection says why too.
     """
-    try:
-        with engine.doing(f"start container {container[:12]}") as api:
-            api.start(container)
-    except Refused as error:
-        if error.status not in (NOT_MODIFIED, NOT_THERE):
-            raise
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with engine.doing(f"start container {container[:12]}") as api:
+                api.start(container)
+            return
+        except BackendUnavailable:
+            if not tries_left:
+                raise
+        except Refused as error:
+            if error.status not in (NOT_MODIFIED, NOT_THERE):
+                raise
+            return
 
 
 def stop(engine: Engine, containers: Iterable[Seen], grace: float) -> None:
@@ -106,7 +142,7 @@ def stop(engine: Engine, containers: Iterable[Seen], grace: float) -> None:
             if error.status not in (NOT_MODIFIED, NOT_THERE):
                 raise
 
-    side_by_side([lambda c=c: one(c) for c in containers])
+    side_by_side([partial(one, c) for c in containers], _STOPS)  # or a second grace period begins after the first
 
 
 def remove(engine: Engine, container: str) -> bool:
@@ -133,15 +169,46 @@ def create_network(engine: Engine, app_id: str, own_labels: Mapping[str, str]) -
 
 def remove_network(engine: Engine, app_id: str) -> bool:
     """Removes an app's network; False if it is not there or still in use."""
+    with engine.doing(f"look for network {app_id}") as api:
+        found = api.networks(names=[app_id], filters={"label": f"{labels.APP_ID}={app_id}"})
+    gone = [_removed(engine, "network", n["Id"]) for n in found]
+    return any(gone)
+
+
+def remove_volumes(engine: Engine, app_id: str) -> bool:
+    """Removes the volumes that were made for an app, but for those that another container uses."""
+    with engine.doing(f"look for volumes of {app_id}") as api:
+        found = api.volumes(filters={"label": f"{labels.APP_ID}={app_id}"})["Volumes"] or []
+    gone = [_removed(engine, "volume", v["Name"]) for v in found]
+    return any(gone)
+
+
+def _removed(engine: Engine, kind: str, name: str) -> bool:
     try:
-        with engine.doing(f"remove network {app_id}") as api:
-            for network in api.networks(names=[app_id], filters={"label": f"{labels.APP_ID}={app_id}"}):
-                api.remove_network(network["Id"])
-                return True
+        with engine.doing(f"remove {kind} {name}") as api:
+            getattr(api, f"remove_{kind}")(name)
+        return True
     except Refused as error:
-        if error.status not in (NOT_THERE, 403, CONFLICT):
+        if error.status not in (NOT_THERE, FORBIDDEN, CONFLICT):
             raise
-    return False
+        return False
+
+
+def remove_app(engine: Engine, found: Found) -> bool:
+    """Removes all that is left of an app; False if there was nothing.
+
+    The container that holds the job comes after the others, and what records its end last: whatever is left if this is
+    cut off is either the app as it ended or no app at all.
+    """
+    head = found.head
+    others = [c for c in found.containers if head is None or c.id != head.id]
+    gone = side_by_side([partial(remove, engine, c.id) for c in others])
+    if head is not None:
+        gone.append(remove(engine, head.id))
+    gone += [remove_network(engine, found.app_id), remove_volumes(engine, found.app_id)]
+    if found.verdict is not None:
+        gone.append(remove(engine, labels.verdict_name(found.app_id)))
+    return any(gone)
 
 
 def decide(engine: Engine, found: Found, verdict: Verdict) -> None:
@@ -164,10 +231,8 @@ def create_next(engine: Engine, previous: Seen, restarts: Restarts, app_id: str)
     there = inspect(engine, previous.id)
     config = dict(there["Config"])
     env = [pair for pair in config.get("Env") or [] if not pair.startswith("XRUN_ATTEMPT=")]
-    role = previous.labels[labels.ROLE].partition(":")[2]
+    role = previous.role_name
     own = labels.of_replica(previous.role, role, previous.replica, restarts)
-    heads = (labels.SPEC, labels.OPTIONS, labels.REQUEST_ID, labels.SPEC_HASH)
-    kept = {key: text for key, text in previous.labels.items() if key not in heads}
     networks = {
         name: {"Aliases": [config["Hostname"]]}
         for name in there["NetworkSettings"]["Networks"]
@@ -175,7 +240,8 @@ def create_next(engine: Engine, previous: Seen, restarts: Restarts, app_id: str)
     }
     config |= {
         "Env": [*env, f"XRUN_ATTEMPT={restarts.attempt}"],
-        "Labels": {**kept, **own},
+        "Image": there["Image"],  # its name may stand for another one by now, or for none
+        "Labels": {**previous.labels, **own},
         "HostConfig": there["HostConfig"],
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
@@ -200,27 +266,41 @@ def state_of(inspection: Mapping[str, Any]) -> State:
     if not running and _SIGNAL_BASE < code <= _SIGNAL_BASE + _LAST_SIGNAL:
         signal = outcome.signal_name(code - _SIGNAL_BASE)
     known = None if running or never or signal else code
-    note = _start_error(error) if error else _oom(inspection) if state.get("OOMKilled") else ""
+    note = ""
+    if error:
+        note = _start_error(inspection, error)
+    elif state.get("OOMKilled") and code:
+        note = _oom(inspection)
     return State(known, signal, started, 0.0 if running else ended, note, _time(inspection["Created"]), running)
 
 
 def read_error_file(engine: Engine, container: str) -> str:
-    """What a program left in XRUN_ERROR_FILE; empty if nothing."""
+    """The beginning of what a program left in XRUN_ERROR_FILE; empty if nothing, or no file."""
+    data = bytearray()
     try:
         with engine.doing("read the error file") as api:
             chunks, _ = api.get_archive(container, ERROR_FILE)
-            data = b"".join(chunks)
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            file = tar.extractfile(tar.next() or tarfile.TarInfo())
-            return file.read(_MAX_ERROR).decode("utf-8", "replace") if file else ""
-    except (Refused, tarfile.TarError):
+            with contextlib.closing(chunks):
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > _MAX_ERROR:
+                        break
+    except Refused:
         return ""
+    try:
+        info = tarfile.TarInfo.frombuf(bytes(data[: tarfile.BLOCKSIZE]), "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return ""
+    size = min(info.size, _MAX_ERROR)
+    return data[tarfile.BLOCKSIZE :][:size].decode("utf-8", "replace") if info.isreg() else ""
 
 
 def last_error_line(engine: Engine, container: str) -> str:
-    """The last line on stderr that is not empty."""
+    """The last line on stderr that is not empty; what the engine's init says there is put in our words."""
     with engine.doing("read the log") as api:
-        return outcome.last_line(api.logs(container, stdout=False, stderr=True, tail=20))
+        line = outcome.last_line(api.logs(container, stdout=False, stderr=True, tail=20))
+    unstarted = _INIT_FAILED.fullmatch(line)
+    return f"can't start {unstarted[1]}: {unstarted[2]} in the image" if unstarted else line
 
 
 def explain(engine: Engine, container: str, state: State) -> tuple[str, str]:
@@ -234,21 +314,26 @@ def explain(engine: Engine, container: str, state: State) -> tuple[str, str]:
         return "", ""  # gone meanwhile; the exit code is known all the same
 
 
-def side_by_side(calls: Sequence[Any]) -> list[Any]:
+def side_by_side(calls: Sequence[Callable[[], T]], limit: int = _SIDE_BY_SIDE) -> list[T]:
     """Carries out calls at the same time; raises the first error once all have ended."""
     if len(calls) < 2:
         return [call() for call in calls]
-    with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(calls))) as pool:
+    with ThreadPoolExecutor(min(limit, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-def _start_error(error: str) -> str:
-    return " ".join(error.split())[:500]
+def _start_error(inspection: Mapping[str, Any], error: str) -> str:
+    """Why the engine could not start it, without the names of those who told each other."""
+    reason = " ".join(error.split()).rpartition("unable to start container process: ")[2].removesuffix(": unknown")
+    program = (inspection["Config"]["Entrypoint"] or inspection["Config"]["Cmd"] or [""])[0]
+    return f"can't start {program}: {reason}"[:_MAX_LINE]
 
 
 def _oom(inspection: Mapping[str, Any]) -> str:
     limit = int(inspection["HostConfig"].get("Memory") or 0)
-    return f"out of memory: it was killed at its limit of {limit >> 20} MiB (memMB)" if limit else "out of memory"
+    which = "it was" if inspection["State"]["ExitCode"] == _KILLED else "one of its processes was"
+    at = f" at the limit of {limit >> 20} MiB (memMB)" if limit else ""
+    return f"out of memory: {which} killed{at}"
 
 
 def _time(text: str) -> float:

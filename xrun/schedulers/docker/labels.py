@@ -24,6 +24,9 @@ VERSION = f"{PREFIX}version"
 SPEC = f"{PREFIX}spec"
 OPTIONS = f"{PREFIX}options"
 GPUS = f"{PREFIX}gpus"
+APP_GPUS = f"{PREFIX}app-gpus"
+MACHINE = f"{PREFIX}machine"
+SUBMISSION = f"{PREFIX}submission"
 VERDICT = f"{PREFIX}verdict"
 
 VERDICTS = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -92,6 +95,11 @@ class Seen(NamedTuple):
         return self.role, self.replica
 
     @property
+    def role_name(self) -> str:
+        """The name of its role."""
+        return self.labels[ROLE].partition(":")[2]
+
+    @property
     def runs(self) -> bool:
         """Whether anything of it runs."""
         return self.state in ("running", "paused", "restarting")
@@ -114,6 +122,25 @@ class Found(NamedTuple):
     def head(self) -> Seen | None:
         """An attempt of the first replica, which holds what was submitted; None if the app is half made or removed."""
         return next((c for c in self.containers if c.key == (0, 0) and SPEC in c.labels), None)
+
+    @property
+    def is_app(self) -> bool:
+        """Whether there is an app: its submission came to its last container, or something of it was started."""
+        return self.head is not None or any(c.state != "created" for c in self.containers)
+
+    @property
+    def any_labels(self) -> Mapping[str, str]:
+        """The labels that all containers have in common."""
+        head = self.head or next(iter(self.containers), None)
+        return head.labels if head is not None else {}
+
+    @property
+    def submitted(self) -> float:
+        """Unix time, 0 if not known."""
+        try:
+            return float(self.any_labels.get(SUBMITTED, 0))
+        except ValueError:
+            return 0.0
 
     def latest(self) -> dict[tuple[int, int], Seen]:
         """The last attempt of each replica."""

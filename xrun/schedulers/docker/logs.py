@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from xrun.errors import BackendUnavailable
 from xrun.schedulers.docker.client import Engine, Refused
-from xrun.schedulers.docker.containers import NOT_THERE
+from xrun.schedulers.docker.containers import CONFLICT, NOT_THERE
 from xrun.schedulers.docker.labels import Seen
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 
@@ -25,6 +25,7 @@ _PIECE = 16384
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 _AWAY = 120.0  # seconds without an engine after which a follower gives up
 _RETRY = 0.5
+_OUT_OF_ORDER = 5  # seconds that one thread of the engine may lag behind another with what it has given a time
 _QUEUED = 256
 
 
@@ -59,26 +60,60 @@ def follow(
         more: given the ids that are followed or done, the containers there are beside them; None once there won't be
             any. It may wait for a change.
     """
-    since: dict[str, str] = {}
-    for chunk, c, stamp in _merged(engine, parts, query):
-        since[c.id] = stamp
-        yield chunk
+    positions = {c.id: _Position() for c in parts}
+    for m, c in _merged(engine, parts, query):
+        positions[c.id].passes(m)
+        yield _chunk(c, m)
     yield CAUGHT_UP
     with _Followers(engine, query) as followers:
         for c in parts:
-            followers.add(c, since.get(c.id, ""))
+            followers.add(c, positions[c.id])
         watcher = threading.Thread(target=followers.watch, args=(more,), name="xrun-docker-logs", daemon=True)
         watcher.start()
         yield from followers.chunks()
 
 
-def _merged(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[tuple[LogChunk, Seen, str]]:
+class _Position:
+    """How far the log of a container was read, so that it can be read on without a lost or doubled message.
+
+    The two streams are written by two threads of the engine, so only within one are messages in order of time, and
+    several may have the same.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Stream, tuple[str, int]] = {}
+        self._replayed: dict[Stream, int] = {}
+
+    def read_again(self) -> str:
+        """To be called before the log is read once more: from when on, as the engine's text; empty for all of it."""
+        self._replayed = dict.fromkeys(self._last, 0)
+        last = max((stamp for stamp, _ in self._last.values()), default="")
+        if not last:
+            return ""
+        whole, _, fraction = _unix(last).partition(".")
+        return f"{int(whole) - _OUT_OF_ORDER}.{fraction}"
+
+    def passes(self, m: _Message) -> bool:
+        """Whether a message is new; if so it counts as read."""
+        stamp, count = self._last.get(m.stream, ("", 0))
+        if m.stream in self._replayed:
+            if m.stamp < stamp:
+                return False
+            if m.stamp == stamp and self._replayed[m.stream] < count:
+                self._replayed[m.stream] += 1
+                return False
+            del self._replayed[m.stream]
+        self._last[m.stream] = m.stamp, count + 1 if m.stamp == stamp else 1
+        return True
+
+
+def _merged(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[tuple[_Message, Seen]]:
     def one(c: Seen) -> Iterator[tuple[str, Seen, _Message]]:
         for m in _messages(engine, c, query, follow_=False):
             yield m.stamp, c, m
 
-    for stamp, c, m in heapq.merge(*(one(c) for c in parts), key=lambda row: row[0]):
-        yield _chunk(c, m), c, stamp
+    for _, c, m in heapq.merge(*(one(c) for c in parts), key=lambda row: row[0]):
+        yield m, c
 
 
 class _Followers:
@@ -98,14 +133,14 @@ class _Followers:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
 
-    def add(self, c: Seen, since: str) -> None:
-        """Follows one more container from a time on."""
+    def add(self, c: Seen, position: _Position) -> None:
+        """Follows one more container from a position on."""
         with self._lock:
             if c.id in self._known:
                 return
             self._known.add(c.id)
             self._open += 1
-        threading.Thread(target=self._follow, args=(c, since), name="xrun-docker-log", daemon=True).start()
+        threading.Thread(target=self._follow, args=(c, position), name="xrun-docker-log", daemon=True).start()
 
     def watch(self, more: Callable[[set[str]], Sequence[Seen] | None]) -> None:
         """Adds containers that are made meanwhile, until there won't be any."""
@@ -115,7 +150,7 @@ class _Followers:
                 if found is None:
                     break
                 for c in found:
-                    self.add(c, "")
+                    self.add(c, _Position())
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._put(error)
         self._close_one()
@@ -130,9 +165,9 @@ class _Followers:
                 raise item
             yield item
 
-    def _follow(self, c: Seen, since: str) -> None:
+    def _follow(self, c: Seen, position: _Position) -> None:
         try:
-            for m in _resumed(self._engine, c, self._query, since, self._stopped):
+            for m in _resumed(self._engine, c, self._query, position, self._stopped):
                 if not self._put(_chunk(c, m)):
                     return
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -156,22 +191,21 @@ class _Followers:
         return False
 
 
-def _resumed(engine: Engine, c: Seen, query: LogQuery, since: str, stopped: threading.Event) -> Iterator[_Message]:
-    """Messages after a time, to the end of the container, whatever happens to the connection."""
-    last, lost = since, 0.0
-    seen_at_last = {since: -1} if since else {}
+def _resumed(
+    engine: Engine, c: Seen, query: LogQuery, position: _Position, stopped: threading.Event
+) -> Iterator[_Message]:
+    """Messages after a position, to the end of the container, whatever happens to the connection."""
+    lost = 0.0
     while not stopped.is_set():
         try:
-            for m in _messages(engine, c, query, follow_=True, after=last):
+            for m in _messages(engine, c, query, follow_=True, again=position.read_again()):
                 lost = 0.0
-                if m.stamp < last or (m.stamp == last and seen_at_last.get(last) == -1):
-                    continue
-                last = m.stamp
-                seen_at_last = {last: -1}
-                yield m
+                if position.passes(m):
+                    yield m
             if not _runs(engine, c):
                 # what came between the end of the stream and that of the container
-                yield from (m for m in _messages(engine, c, query, follow_=False, after=last) if m.stamp > last)
+                rest = _messages(engine, c, query, follow_=False, again=position.read_again())
+                yield from filter(position.passes, rest)
                 return
         except BackendUnavailable:
             lost = lost or time.monotonic()
@@ -197,27 +231,35 @@ def _chunks(engine: Engine, c: Seen, query: LogQuery) -> Iterator[LogChunk]:
 
 
 def _chunk(c: Seen, m: _Message) -> LogChunk:
-    from xrun.schedulers.docker import labels
-
-    return LogChunk(c.labels[labels.ROLE].partition(":")[2], c.replica, m.stream, _seconds(m.stamp), m.data)
+    return LogChunk(c.role_name, c.replica, m.stream, _seconds(m.stamp), m.data)
 
 
-def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, after: str = "") -> Iterator[_Message]:
-    """The log of one container that a query is about; a container that is gone has none."""
-    since = after or (f"{query.since:.9f}" if query.since is not None else "")
+def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again: str = "") -> Iterator[_Message]:
+    """The log of one container that a query is about; a container that is gone has none.
+
+    Args:
+        engine: where.
+        c: the container.
+        query: which part of its log.
+        follow_: wait for more until it ends.
+        again: from when on instead of the query's time, if part of it was read before.
+    """
+    since = f"{query.since:.9f}" if query.since is not None else "0"
+    if again and float(again) > float(since):
+        since = again
     params: dict[str, Any] = {
         "stdout": query.stream is not Stream.STDERR,
         "stderr": query.stream is not Stream.STDOUT,
         "timestamps": True,
         "follow": follow_,
-        "since": _unix(since) if after else since or "0",
+        "since": since,
         "until": f"{query.until:.9f}" if query.until is not None else "0",
     }
     try:
         with engine.logs(c.id, params) as stream:
             yield from _frames(stream)
     except Refused as error:
-        if error.status != NOT_THERE:
+        if error.status not in (NOT_THERE, CONFLICT):  # gone, or going
             raise
 
 

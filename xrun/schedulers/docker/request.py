@@ -30,7 +30,6 @@ _INFINIBAND, _NEURON = "vpc.amazonaws.com/efa", "aws.amazon.com/neurondevice"
 class DockerOptions(CommonOptions):
     """Options of ``-s docker``."""
 
-    host: str = option("", help="the engine's address; empty for DOCKER_HOST or docker's current context")
     pull: Literal["missing", "always", "never"] = option("missing", help="when to pull images")
     copy_env: list[str] = option([], help="globs of variables that containers get from the launcher, as NCCL_*")
     env: dict[str, str] = option({}, help="variables for all containers; a role's own win")
@@ -106,15 +105,11 @@ def app_labels(request: DockerRequest) -> dict[str, str]:
     }
 
 
-def head_labels(request: DockerRequest, request_id: str, spec_hash: str, user: str, submitted: float) -> dict[str, str]:
-    """What the first container holds for all: who submitted what, when."""
+def head_labels(request: DockerRequest) -> dict[str, str]:
+    """What one container holds for all: the job."""
     return {
-        labels.REQUEST_ID: request_id,
-        labels.SPEC_HASH: spec_hash,
         labels.SPEC: json.dumps(to_dict(request.app), separators=(",", ":")),
         labels.OPTIONS: json.dumps(vars(request.options), separators=(",", ":")),
-        labels.SUBMITTED: f"{submitted:.6f}",
-        labels.USER: user,
     }
 
 
@@ -301,6 +296,8 @@ def _mount(mount: Any, values: Mapping[str, str]) -> dict[str, Any] | None:
         "Source": macros.substitute(source, values),
         "Target": target,
         "ReadOnly": mount.read_only,
+        # the engine puts the labels on a volume only if it makes it, so that delete knows ours
+        **({"VolumeOptions": {"Labels": {labels.APP_ID: values["app_id"]}}} if kind == "volume" else {}),
     }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xrun.errors import BackendUnavailable, XrunError
+from xrun.errors import InvalidValue, XrunError
 from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
-from xrun.schedulers.docker import containers, labels, logs, request, states, supervisor
+from xrun.schedulers.docker import containers, labels, logs, request, states, submission, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.events import Changes
 from xrun.schedulers.docker.images import Images
 from xrun.schedulers.docker.labels import Found, Seen, Verdict
 from xrun.schedulers.docker.request import DockerOptions, DockerRequest
+from xrun.schedulers.docker.submission import Submission
 from xrun.schedulers.home import home
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.user import user_name
@@ -92,14 +94,8 @@ class DockerScheduler(Scheduler[DockerRequest]):
             images.prepare(request.image_of(asked, role), role.workspace, asked.options.image_repo)
             for role in asked.app.roles
         ]
-        with supervisor.try_lock(info.app_id):
-            try:
-                if not self._create(info, prepared, values, copied):
-                    return False
-            except BackendUnavailable:
-                if info.app_id not in containers.apps(self._engine, info.app_id):
-                    raise  # nothing was made
-            self._start(info)
+        if not Submission(self._engine, info, prepared, copied, [_as_texts(v) for v in values]).run():
+            return False
         if asked.is_supervised:
             supervisor.ensure(self._engine, info.app_id)
         return True
@@ -108,8 +104,8 @@ class DockerScheduler(Scheduler[DockerRequest]):
         """From one list of containers; one app is looked at more closely."""
         single = len(app_ids) == 1
         found = containers.apps(self._engine, app_ids[0] if single else None)
-        here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].containers}
-        self._heal(here.values())
+        here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].is_app}
+        self._heal(found[app_id] for app_id in app_ids if app_id in found)
         look = self._look if single else None
         return {app_id: states.describe(app, look) for app_id, app in here.items()}
 
@@ -118,10 +114,10 @@ class DockerScheduler(Scheduler[DockerRequest]):
         found = containers.apps(self._engine)
         self._heal(found.values())
         for app_id, app in found.items():
-            if app.head is None:
+            if not app.is_app:
                 continue
             there = states.describe(app, None)
-            name = app.head.labels.get(labels.NAME, app_id)
+            name = app.any_labels.get(labels.NAME, app_id)
             yield ListedApp(
                 app_id, name, there.status.state, there.user, there.submitted, there.status.ended, there.handle
             )
@@ -136,15 +132,7 @@ class DockerScheduler(Scheduler[DockerRequest]):
 
     def delete_existing(self, app_id: str) -> bool:
         """Removes containers, network and the volumes that were made for the app."""
-        found = self._find(app_id)
-        removed = False
-        if found is not None:
-            gone = containers.side_by_side(
-                [lambda c=c: containers.remove(self._engine, c.id) for c in reversed(found.containers)]
-            )
-            removed = any(gone) or bool(found.containers)
-            containers.remove(self._engine, labels.verdict_name(app_id))
-        return containers.remove_network(self._engine, app_id) or removed
+        return containers.remove_app(self._engine, self._find(app_id) or Found(app_id, [], None))
 
     def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         """From the engine's log of each container."""
@@ -181,63 +169,6 @@ class DockerScheduler(Scheduler[DockerRequest]):
         """Lets go of the connection."""
         self._engine.close()
 
-    # --- submitting ------------------------------------------------------------------------------------------------
-
-    def _create(
-        self,
-        info: AppDryRunInfo[DockerRequest],
-        images: Sequence[str],
-        values: Sequence[Mapping[str, bytes]],
-        copied: Mapping[str, str],
-    ) -> bool:
-        asked, made = info.request, False
-        if asked.is_gang:
-            containers.create_network(self._engine, asked.app_id, request.app_labels(asked))
-        own = request.head_labels(asked, info.request_id, info.spec_hash, user_name(), time.time())
-        for r, role in enumerate(asked.app.roles):
-            for k in range(role.num_replicas):
-                config = request.container(asked, r, k)
-                texts = {**copied, **dict(pair.split("=", 1) for pair in config["Env"])}
-                texts |= {name: value.decode("utf-8", "surrogateescape") for name, value in values[r].items()}
-                config["Env"] = [f"{name}={text}" for name, text in texts.items()]
-                config["Image"] = images[r]
-                if not made:
-                    config["Labels"] |= own
-                created = containers.create(self._engine, labels.container_name(asked.app_id, role.name, k, 0), config)
-                if not created and not made:
-                    self._await_head(asked.app_id)
-                    return False
-                made = True
-        return made
-
-    def _await_head(self, app_id: str) -> None:
-        """A name is taken a moment before its container is listed."""
-        for _ in range(100):
-            found = self._find(app_id)
-            if found is not None and found.head is not None:
-                return
-            time.sleep(0.05)
-
-    def _start(self, info: AppDryRunInfo[DockerRequest]) -> None:
-        found = self._find(info.app_id)
-        if found is None:
-            return
-
-        def one(c: Seen) -> None:
-            try:
-                containers.start(self._engine, c.id)
-            except Refused:
-                if not info.request.is_supervised:
-                    self._decide_unstarted(found, c)
-
-        containers.side_by_side([lambda c=c: one(c) for c in found.containers])
-
-    def _decide_unstarted(self, found: Found, c: Seen) -> None:
-        state = containers.state_of(containers.inspect(self._engine, c.id))
-        role = c.labels[labels.ROLE].partition(":")[2]
-        reason = f"{role}/{c.replica} failed: {state.outcome}: {state.note}"
-        containers.decide(self._engine, found, Verdict("FAILED", reason, c.key, time.time()))
-
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def _find(self, app_id: str) -> Found | None:
@@ -252,22 +183,21 @@ class DockerScheduler(Scheduler[DockerRequest]):
         return state, *(containers.explain(self._engine, c.id, state) if failed else ("", ""))
 
     def _heal(self, found: Iterable[Found]) -> None:
-        """Starts the supervisor of each app of ours that needs one and has none."""
+        """Starts the supervisor of each app of ours that needs one and has none; removes what was never an app."""
         for app in found:
-            head = app.head
-            if head is None or head.labels.get(labels.USER) != user_name():
+            if app.containers and app.any_labels.get(labels.USER) != user_name():
                 continue
-            unfinished = any(c.runs for c in app.containers) or (
-                app.verdict is None and (_is_supervised(app) or head.state == "created")
-            )
-            if unfinished and (app.verdict is not None or _is_supervised(app) or head.state == "created"):
-                supervisor.ensure(self._engine, app.app_id)
+            with contextlib.suppress(OSError, Refused):  # who only looks needs no folder that can be written to
+                if not app.is_app:
+                    submission.sweep(self._engine, app)
+                elif _needs_supervisor(app):
+                    supervisor.ensure(self._engine, app.app_id)
 
     def _wanted(self, app_id: str, query: LogQuery) -> list[Seen]:
         found = self._find(app_id)
         parts = found.containers if found else []
         parts = sorted(parts, key=lambda c: (c.role, c.replica, c.restarts.attempt))
-        return [c for c in parts if query.wants(c.labels[labels.ROLE].partition(":")[2], c.replica, query.stream)]
+        return [c for c in parts if query.wants(c.role_name, c.replica, query.stream)]
 
     def _follow(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         with Changes(self._engine, app_id) as changes:
@@ -292,8 +222,24 @@ class DockerScheduler(Scheduler[DockerRequest]):
 _LOOK_AGAIN = 10.0
 
 
-def _is_supervised(app: Found) -> bool:
-    return states.is_supervised(labels.roles_of(app), states.options_of(app))
+def _needs_supervisor(app: Found) -> bool:
+    """Whether there is something to be done that the engine does not do by itself."""
+    if app.verdict is not None or app.head is None:
+        return any(c.runs for c in app.containers)
+    made = states.app_of(app)
+    supervised = states.is_supervised(made.roles if made is not None else [], states.options_of(app))
+    return supervised or app.head.state == "created"
+
+
+def _as_texts(values: Mapping[str, bytes]) -> dict[str, str]:
+    """Values of secrets as the engine takes them."""
+    for name, value in values.items():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            message = f"secret {name} is not UTF-8, which is all that docker takes; encode it, as with base64"
+            raise InvalidValue(message, code="XR131") from error
+    return {name: value.decode() for name, value in values.items()}
 
 
 def _copied(globs: Sequence[str]) -> dict[str, str]:

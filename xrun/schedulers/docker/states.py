@@ -38,7 +38,7 @@ def app_of(found: Found) -> AppDef | None:
         return None
     try:
         return from_dict(json.loads(head.labels[labels.SPEC]))
-    except (InvalidValue, ValueError, KeyError):
+    except (InvalidValue, ValueError, KeyError, RecursionError):
         return None
 
 
@@ -46,15 +46,22 @@ def options_of(found: Found) -> dict[str, Any]:
     """The options that it was submitted with."""
     head = found.head
     try:
-        return dict(json.loads(head.labels[labels.OPTIONS])) if head is not None else {}
-    except (ValueError, KeyError):
+        options = json.loads(head.labels[labels.OPTIONS]) if head is not None else {}
+    except (ValueError, KeyError, RecursionError):
         return {}
+    return options if isinstance(options, dict) else {}
+
+
+def seconds(options: Mapping[str, Any], name: str, default: float) -> float:
+    """One of the options that are times."""
+    value = options.get(name)
+    return float(value) if isinstance(value, int | float) else default
 
 
 def is_supervised(roles: Sequence[Role], options: Mapping[str, Any]) -> bool:
     """Whether more must be done for an app than the engine does by itself."""
     replicas = sum(role.num_replicas for role in roles)
-    return replicas > 1 or any(role.max_retries for role in roles) or float(options.get("max_runtime") or 0) > 0
+    return replicas > 1 or any(role.max_retries for role in roles) or seconds(options, "max_runtime", 0) > 0
 
 
 def app_state(found: Found, supervised: bool) -> AppState:
@@ -62,7 +69,7 @@ def app_state(found: Found, supervised: bool) -> AppState:
     runs = any(c.runs for c in found.containers)
     if found.verdict is not None:
         return AppState.RUNNING if runs else AppState[found.verdict.state]
-    if not supervised and len(found.containers) == 1:
+    if not supervised and len(found.containers) == 1 and found.head is not None:
         return _own_state(found.containers[0])
     if not found.containers:
         return AppState.UNKNOWN
@@ -84,8 +91,7 @@ def describe(found: Found, look: Look | None) -> AppDescription:
         RoleStatus(role.name, [_replica(found, r, role.name, k, latest, state, look) for k in range(role.num_replicas)])
         for r, role in enumerate(roles)
     ]
-    head = found.head.labels if found.head else {}
-    submitted = float(head.get(labels.SUBMITTED, 0))
+    head, submitted = found.any_labels, found.submitted
     failed = _failed(found, statuses)
     status = AppStatus(
         state=state,
@@ -137,7 +143,7 @@ def _replica(
         status.exit_code, status.signal, status.error = state.exit_code, state.signal, error
         status.structured_error_msg = detail or NONE
         status.started, status.ended = state.started, state.ended
-        if state.note and not state.running:
+        if state.note and state.over and not state.ok:
             status.state = AppState.FAILED
     if is_terminal(app) and _was_stopped(found, c, status):
         status.state = AppState.CANCELLED
@@ -156,8 +162,8 @@ def _was_stopped(found: Found, c: Seen, status: ReplicaStatus) -> bool:
 def _failed(found: Found, statuses: Sequence[RoleStatus]) -> ReplicaStatus | None:
     """The replica that failed the app."""
     if found.verdict is not None:
-        key = found.verdict.failed
-        return statuses[key[0]].replicas[key[1]] if key and statuses else None
+        r, k = found.verdict.failed or (len(statuses), 0)
+        return statuses[r].replicas[k] if r < len(statuses) and k < len(statuses[r].replicas) else None
     every = [k for role in statuses for k in role.replicas]
     return every[0] if len(every) == 1 and every[0].state is AppState.FAILED else None
 
@@ -168,7 +174,17 @@ def _reason(found: Found, state: AppState, failed: ReplicaStatus | None) -> str:
     if state is AppState.FAILED and failed is not None:
         error = f": {failed.error}" if failed.error else ""
         return f"{failed.role}/{failed.id} failed: {failed.outcome}{error}"
-    return ""
+    return _published(found) if state is AppState.RUNNING else ""
+
+
+def _published(found: Found) -> str:
+    """Where the ports are that were published, as in ``trainer/0: port 8080 is 49153 on the engine's host``."""
+    parts = [
+        f"{c.role_name}/{c.replica}: port {own} is {there} on the engine's host"
+        for c in sorted(found.latest().values(), key=lambda c: c.key)
+        for own, there in sorted(c.ports.items())
+    ]
+    return ", ".join(parts)
 
 
 def _ended(found: Found, statuses: Sequence[RoleStatus]) -> float:

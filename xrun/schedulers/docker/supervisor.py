@@ -6,40 +6,41 @@ keeps it from being there twice on one host; twice would do no harm.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 
 from xrun.errors import BackendUnavailable, XrunError
-from xrun.schedulers.docker import containers, labels, states
+from xrun.schedulers.docker import containers, labels, locks, states
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.events import Changes
 from xrun.schedulers.docker.labels import Found, Verdict
-from xrun.schedulers.docker.reconcile import Create, Decide, Done, Failure, Start, Stop, plan
-from xrun.schedulers.home import home
+from xrun.schedulers.docker.reconcile import Action, Create, Decide, Done, Failure, Start, Stop, plan
 
 _LOOK_AGAIN = 30.0  # seconds; events say when something changes, this is for those that were lost
+_REFUSALS = 10  # refusals of the engine, one a second, after which the app has failed
 _ENGINE_AWAY = 3600.0  # seconds without an engine after which it gives up; the next xrun command starts another
 
 
 def ensure(engine: Engine, app_id: str) -> None:
     """Starts a supervisor for an app unless one is at it on this host; it inherits the lock, so there is no gap."""
-    with try_lock(app_id) as fd:
-        if fd is None:
+    with locks.try_lock(app_id) as lock:
+        if lock is None:
             return
+        lock.handed_over = True
         # the shell ends at once, so that the supervisor is nobody's child here
         subprocess.run(
-            ["sh", "-c", '"$@" &', "sh", sys.executable, "-P", "-m", __name__, app_id, str(fd)],
+            ["sh", "-c", '"$@" &', "sh", sys.executable, "-P", "-m", __name__, app_id, str(lock.fd)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            pass_fds=(fd,),
+            pass_fds=(lock.fd,),
             env={
                 **os.environ,
                 "DOCKER_HOST": engine.host,
@@ -49,63 +50,60 @@ def ensure(engine: Engine, app_id: str) -> None:
         )
 
 
-@contextmanager
-def try_lock(app_id: str) -> Iterator[int | None]:
-    """The app's lock on this host, as the descriptor that holds it; None if somebody else has it."""
-    folder = os.path.join(home(), "docker")
-    os.makedirs(folder, exist_ok=True)
-    fd = os.open(os.path.join(folder, f"{app_id}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def supervise(engine: Engine, app_id: str) -> None:
     """Does what is to be done until the app has ended or is gone."""
     failures: dict[str, Failure] = {}
-    away = 0.0
+    away, refused = 0.0, 0
     with Changes(engine, app_id) as changes:
         while True:
             try:
                 found = containers.apps(engine, app_id).get(app_id)
-                if found is None or found.head is None:
+                if found is None or not found.is_app:
+                    return
+                if refused > _REFUSALS:
                     return
                 wait = _step(engine, found, failures)
+                away, refused = 0.0, 0
             except BackendUnavailable:
                 away = away or time.monotonic()
                 if time.monotonic() - away > _ENGINE_AWAY:
                     return
                 wait = 1.0
-            else:
-                away = 0.0
+            except Refused as error:
+                refused, wait = refused + 1, 1.0  # something may have changed since the look
+                if refused == _REFUSALS:
+                    _give_up(engine, app_id, str(error))
             if wait is None:
                 return
             if wait:
                 changes.wait(wait)
 
 
+def _give_up(engine: Engine, app_id: str, reason: str) -> None:
+    """Ends an app for which the engine won't do what is needed; what runs is stopped then."""
+    found = containers.apps(engine, app_id).get(app_id)
+    if found is not None and found.containers and found.verdict is None:
+        with contextlib.suppress(Refused):
+            containers.decide(engine, found, Verdict("FAILED", reason, None, time.time()))
+
+
 def _step(engine: Engine, found: Found, failures: dict[str, Failure]) -> float | None:
     """One look and what follows from it: seconds to wait for a change, 0 to look again, None at the end."""
     app, options = states.app_of(found), states.options_of(found)
-    if app is None:
+    limit = states.seconds(options, "max_runtime", 0)
+    left = found.submitted + limit - time.time() if limit > 0 else None
+    if app is None and found.verdict is None:
+        reason = "the container that held what was submitted is gone or damaged: somebody removed it"
+        actions: Sequence[Action] = [Decide("FAILED", reason, None)]
+    elif found.verdict is None and left is not None and left <= 0:
+        actions = [Decide("FAILED", f"stopped after max_runtime, {limit:g} s", None)]
+    else:
+        _note_failures(engine, found, failures)
+        actions = plan(found, app.roles if app is not None else [], failures)
+    if any(isinstance(action, Done) for action in actions):
+        containers.remove_network(engine, found.app_id)
         return None
-    _note_failures(engine, found, failures)
-    actions = plan(found, app.roles, failures)
-    left = _time_left(found, float(options.get("max_runtime") or 0))
-    if found.verdict is None and left is not None and left <= 0:
-        reason = f"stopped after max_runtime, {float(options['max_runtime']):g} s"
-        actions = [Decide("FAILED", reason, None)]
-    for action in actions:
-        if isinstance(action, Done):
-            containers.remove_network(engine, found.app_id)
-            return None
-    _perform(engine, found, actions, float(options.get("grace_period", 30)), failures)
+    _perform(engine, found, actions, states.seconds(options, "grace_period", 30), failures)
     if actions:
         return 0.0
     return _LOOK_AGAIN if left is None else max(0.01, min(left, _LOOK_AGAIN))
@@ -117,10 +115,10 @@ def _perform(
     containers.stop(engine, [a.container for a in actions if isinstance(a, Stop)], grace)
     creations = [a for a in actions if isinstance(a, Create)]
     containers.side_by_side(
-        [lambda a=a: containers.create_next(engine, a.previous, a.restarts, found.app_id) for a in creations]
+        [partial(containers.create_next, engine, a.previous, a.restarts, found.app_id) for a in creations]
     )
     starts = [a.container for a in actions if isinstance(a, Start)]
-    containers.side_by_side([lambda c=c: _start(engine, c, failures) for c in starts])
+    containers.side_by_side([partial(_start, engine, c, failures) for c in starts])
     for a in actions:
         if isinstance(a, Decide):
             containers.decide(engine, found, Verdict(a.state, a.reason, a.failed, time.time()))
@@ -149,12 +147,6 @@ def _note_failure(engine: Engine, c: labels.Seen, failures: dict[str, Failure]) 
     failures[c.id] = Failure(text, state.ended or time.time())
 
 
-def _time_left(found: Found, limit: float) -> float | None:
-    if limit <= 0 or found.head is None:
-        return None
-    return float(found.head.labels[labels.SUBMITTED]) + limit - time.time()
-
-
 def main() -> None:
     """``python -m xrun.schedulers.docker.supervisor APP_ID FD``; the descriptor holds the app's lock."""
     app_id = sys.argv[1]
@@ -165,7 +157,7 @@ def main() -> None:
         pass  # there is nobody to tell; the next xrun command starts another
     finally:
         engine.close()
-    os.unlink(os.path.join(home(), "docker", f"{app_id}.lock"))
+        locks.forget(app_id)
 
 
 if __name__ == "__main__":

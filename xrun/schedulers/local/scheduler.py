@@ -10,11 +10,11 @@ from typing import Any
 
 from xrun import __version__
 from xrun.errors import BackendError, InvalidJob
-from xrun.schedulers import machine, replica, secrets
+from xrun.schedulers import gpus, machine, replica, secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
-from xrun.schedulers.local import client, gpus, request, state, states
+from xrun.schedulers.local import client, request, state, states
 from xrun.schedulers.local.journal import JournalReader, log_files
 from xrun.schedulers.local.request import LocalOptions, LocalRequest
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, tail_of
