@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tarfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -287,6 +285,8 @@ def read_error_file(engine: Engine, container: str) -> str:
                         break
     except Refused:
         return ""
+    import tarfile
+
     try:
         info = tarfile.TarInfo.frombuf(bytes(data[: tarfile.BLOCKSIZE]), "utf-8", "surrogateescape")
     except tarfile.TarError:
@@ -318,6 +318,8 @@ def side_by_side(calls: Sequence[Callable[[], T]], limit: int = _SIDE_BY_SIDE) -
     """Carries out calls at the same time; raises the first error once all have ended."""
     if len(calls) < 2:
         return [call() for call in calls]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(limit, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 

@@ -16,7 +16,6 @@ from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.docker import containers, labels, logs, request, states, submission, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.events import Changes
-from xrun.schedulers.docker.images import Images
 from xrun.schedulers.docker.labels import Found, Seen, Verdict
 from xrun.schedulers.docker.request import DockerOptions, DockerRequest
 from xrun.schedulers.docker.submission import Submission
@@ -84,6 +83,8 @@ class DockerScheduler(Scheduler[DockerRequest]):
             InvalidValue: a secret can't be had.
             BackendError: an image isn't there, or the engine refuses.
         """
+        from xrun.schedulers.docker.images import Images
+
         asked = info.request
         values = [secrets.resolve(role.secrets, os.environb) for role in asked.app.roles]
         copied = _copied(asked.options.copy_env)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +27,8 @@ _ENGINE_AWAY = 3600.0  # seconds without an engine after which it gives up; the 
 
 def ensure(engine: Engine, app_id: str) -> None:
     """Starts a supervisor for an app unless one is at it on this host; it inherits the lock, so there is no gap."""
+    import subprocess
+
     with locks.try_lock(app_id) as lock:
         if lock is None:
             return
