@@ -75,6 +75,15 @@ class Defaults:
         """Arguments that a component gets unless they are given."""
         return self.config.component_defaults(component, self.session) if self.config.files else {}
 
+    def configured(self, target: Scheduler[Any]) -> Any:
+        """The options that the files give a scheduler in its session.
+
+        Raises:
+            InvalidConfig: one is wrong.
+        """
+        options = target.run_opts()
+        return options.resolve(self.config.scheduler_options(target.name, options, target.session))
+
     def cfg(self, target: Scheduler[Any], given: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
         """All options for a submission to a scheduler.
 

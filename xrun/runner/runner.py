@@ -408,6 +408,7 @@ class Runner:
             found = self._schedulers.get((name, session))
             if found is None:
                 found = schedulers.create_scheduler(name, session, self._scheduler_params)
+                found.configured = lambda: self.defaults.configured(found)
                 self._schedulers[name, session] = found
         return found
 

@@ -64,6 +64,9 @@ class Scheduler(abc.ABC, Generic[R]):
 
     def __init__(self, session: str = DEFAULT_SESSION) -> None:
         self.session = session
+        self.configured: Callable[[], Any] = lambda: self._resolve({})
+        """What the configuration says of the session, as options; where the system is must not come from elsewhere,
+        since who has only a handle must find the job."""
 
     # --- what a backend writes -------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ _INFINIBAND, _NEURON = "vpc.amazonaws.com/efa", "aws.amazon.com/neurondevice"
 class DockerOptions(CommonOptions):
     """Options of ``-s docker``."""
 
+    host: str = option("", help="the engine's address, in a profile; empty for DOCKER_HOST or docker's context")
     pull: Literal["missing", "always", "never"] = option("missing", help="when to pull images")
     copy_env: list[str] = option([], help="globs of variables that containers get from the launcher, as NCCL_*")
     env: dict[str, str] = option({}, help="variables for all containers; a role's own win")

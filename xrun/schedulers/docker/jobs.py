@@ -1,0 +1,207 @@
+"""The jobs on an engine: the contract in terms of containers. Imported when an engine is asked, not by dry runs."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from xrun.errors import InvalidValue, XrunError
+from xrun.schedulers import secrets
+from xrun.schedulers.api import AppDescription, ListedApp, Probe
+from xrun.schedulers.docker import containers, labels, logs, request, states, submission, supervisor
+from xrun.schedulers.docker.client import Engine, Refused
+from xrun.schedulers.docker.events import Changes
+from xrun.schedulers.docker.images import Images
+from xrun.schedulers.docker.labels import Found, Seen, Verdict
+from xrun.schedulers.docker.request import DockerRequest
+from xrun.schedulers.docker.submission import Submission
+from xrun.schedulers.home import home
+from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
+from xrun.schedulers.user import user_name
+from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.states import is_terminal
+
+
+class Jobs:
+    """The jobs on an engine.
+
+    Args:
+        engine: where.
+        progress: takes lines about what goes on while an image is pulled, built or pushed.
+    """
+
+    def __init__(self, engine: Engine, progress: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._progress = progress
+
+    def submit(self, info: AppDryRunInfo[DockerRequest]) -> bool:
+        """Creates all containers, the first of which holds the app's name, and starts them.
+
+        Raises:
+            InvalidValue: a secret can't be had.
+            BackendError: an image isn't there, or the engine refuses.
+        """
+        asked = info.request
+        values = [secrets.resolve(role.secrets, os.environb) for role in asked.app.roles]
+        copied = _copied(asked.options.copy_env)
+        images = Images(
+            self._engine, pull=asked.options.pull, progress=self._progress, cache=os.path.join(home(), "workspaces")
+        )
+        prepared = [
+            images.prepare(request.image_of(asked, role), role.workspace, asked.options.image_repo)
+            for role in asked.app.roles
+        ]
+        if not Submission(self._engine, info, prepared, copied, [_as_texts(v) for v in values]).run():
+            return False
+        if asked.is_supervised:
+            supervisor.ensure(self._engine, info.app_id)
+        return True
+
+    def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
+        """From one list of containers; one app is looked at more closely."""
+        single = len(app_ids) == 1
+        found = containers.apps(self._engine, app_ids[0] if single else None)
+        here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].is_app}
+        self._heal(found[app_id] for app_id in app_ids if app_id in found)
+        look = self._look if single else None
+        return {app_id: states.describe(app, look) for app_id, app in here.items()}
+
+    def listed(self) -> Iterable[ListedApp]:
+        """From one list of containers."""
+        found = containers.apps(self._engine)
+        self._heal(found.values())
+        for app_id, app in found.items():
+            if not app.is_app:
+                continue
+            there = states.describe(app, None)
+            name = app.any_labels.get(labels.NAME, app_id)
+            yield ListedApp(
+                app_id, name, there.status.state, there.user, there.submitted, there.status.ended, there.handle
+            )
+
+    def cancel(self, app_id: str) -> None:
+        """Records the end; a supervisor carries it out, side by side for all containers."""
+        found = self._find(app_id)
+        if found is not None:
+            if found.verdict is None:
+                containers.decide(self._engine, found, Verdict("CANCELLED", "cancelled", None, time.time()))
+            supervisor.ensure(self._engine, app_id)
+
+    def delete(self, app_id: str) -> bool:
+        """Removes containers, network and the volumes that were made for the app."""
+        return containers.remove_app(self._engine, self._find(app_id) or Found(app_id, [], None))
+
+    def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        """From the engine's log of each container."""
+        if query.follow:
+            chunks = self._follow(app_id, query)
+        else:
+            chunks = logs.read(self._engine, self._wanted(app_id, query), query)
+        return tail_of(chunks, query.tail) if query.tail is not None else chunks
+
+    def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
+        """Woken by the engine's events."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with Changes(self._engine, app_ids[0] if len(app_ids) == 1 else None) as changes:
+            while True:
+                found = self.describe_many(app_ids)
+                yield found
+                left = None if end is None else end - time.monotonic()
+                if not any(not is_terminal(d.status.state) for d in found.values()) or (left is not None and left <= 0):
+                    return
+                changes.wait(_LOOK_AGAIN if left is None else min(left, _LOOK_AGAIN))
+
+    def probe(self) -> list[Probe]:
+        """The engine answers."""
+        try:
+            with self._engine.doing("ask its version") as api:
+                version = api.version()
+        except XrunError as error:
+            return [Probe("engine", False, str(error))]
+        return [
+            Probe("engine", True, f"{version.get('Version')} (API {version.get('ApiVersion')}) at {self._engine.host}")
+        ]
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _find(self, app_id: str) -> Found | None:
+        return containers.apps(self._engine, app_id).get(app_id)
+
+    def _look(self, c: Seen) -> tuple[containers.State, str, str] | None:
+        try:
+            state = containers.state_of(containers.inspect(self._engine, c.id))
+        except Refused:
+            return None
+        failed = state.over and not state.ok
+        return state, *(containers.explain(self._engine, c.id, state) if failed else ("", ""))
+
+    def _heal(self, found: Iterable[Found]) -> None:
+        """Starts the supervisor of each app of ours that needs one and has none; removes what was never an app."""
+        for app in found:
+            if app.containers and app.any_labels.get(labels.USER) != user_name():
+                continue
+            with contextlib.suppress(OSError, Refused):  # who only looks needs no folder that can be written to
+                if not app.is_app:
+                    submission.sweep(self._engine, app)
+                elif _needs_supervisor(app):
+                    supervisor.ensure(self._engine, app.app_id)
+
+    def _wanted(self, app_id: str, query: LogQuery) -> list[Seen]:
+        found = self._find(app_id)
+        parts = found.containers if found else []
+        parts = sorted(parts, key=lambda c: (c.role, c.replica, c.restarts.attempt))
+        return [c for c in parts if query.wants(c.role_name, c.replica, query.stream)]
+
+    def _follow(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        with Changes(self._engine, app_id) as changes:
+
+            def more(known: set[str]) -> Sequence[Seen] | None:
+                while True:
+                    ended = is_terminal(there.status.state) if (there := self._bulk(app_id)) else True
+                    fresh = [c for c in self._wanted(app_id, query) if c.id not in known]
+                    if fresh:
+                        return fresh
+                    if ended:
+                        return None
+                    changes.wait(_LOOK_AGAIN)
+
+            yield from logs.follow(self._engine, self._wanted(app_id, query), query, more)
+
+    def _bulk(self, app_id: str) -> AppDescription | None:
+        found = self._find(app_id)
+        return states.describe(found, None) if found is not None and found.containers else None
+
+
+_LOOK_AGAIN = 10.0
+
+
+def _needs_supervisor(app: Found) -> bool:
+    """Whether there is something to be done that the engine does not do by itself."""
+    if app.verdict is not None or app.head is None:
+        return any(c.runs for c in app.containers)
+    made = states.app_of(app)
+    supervised = states.is_supervised(made.roles if made is not None else [], states.options_of(app))
+    return supervised or app.head.state == "created"
+
+
+def _as_texts(values: Mapping[str, bytes]) -> dict[str, str]:
+    """Values of secrets as the engine takes them."""
+    for name, value in values.items():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            message = f"secret {name} is not UTF-8, which is all that docker takes; encode it, as with base64"
+            raise InvalidValue(message, code="XR131") from error
+    return {name: value.decode() for name, value in values.items()}
+
+
+def _copied(globs: Sequence[str]) -> dict[str, str]:
+    """Variables of the launcher that match any of the globs."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("XRUN_") and any(fnmatch.fnmatchcase(name, glob) for glob in globs)
+    }
