@@ -48,8 +48,7 @@ def check(server: bool, json_: bool, scheduler: tuple[str, ...], **given: Any) -
             return 0
         app = submission.app_of(runner, job)
         for given_name in scheduler or [job.scheduler]:
-            name = given_name or runner.defaults.scheduler
-            name = schedulers.ALIASES.get(name, name)
+            name = schedulers.own_name(given_name or runner.defaults.scheduler)
             found[name] = runner.check(app, name, job.cfg, job.workspace, job.request_id, server=server)
     if json_:
         output.answer_json(_answer(found, server))

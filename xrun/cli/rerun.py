@@ -48,6 +48,7 @@ def rerun(
     xrun rerun --with lr=0.1 --with epochs=5 local://default/train-x7f2q
     xrun rerun --dryrun local://default/train-x7f2q
     """  # noqa: D301 - click wants the character
+    from xrun import schedulers
     from xrun.cli import run, submission
     from xrun.specs.handle import make_app_handle, parse_app_handle
 
@@ -57,7 +58,7 @@ def rerun(
         raise UsageError("--request-id is empty; is the variable that it comes from set?")
     scheduler, session, app_id = parse_app_handle(handle)
     with own_runner(session, known=False) as runner:
-        before = _find(runner, make_app_handle(_real_name(scheduler), session, app_id))
+        before = _find(runner, make_app_handle(schedulers.own_name(scheduler), session, app_id))
         _go_to(before.folder)
         job = _job(before, session, changes, request_id)
         info = submission.dryrun(runner, job, reproducible=dryrun)
@@ -163,9 +164,3 @@ def _pairs(changes: Sequence[str]) -> Iterator[tuple[str, str]]:
             raise UsageError(f"--with {key} is given twice")
         given.add(key)
         yield key, value
-
-
-def _real_name(scheduler: str) -> str:
-    from xrun import schedulers
-
-    return schedulers.ALIASES.get(scheduler, scheduler)

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xrun import __version__, plugins, schedulers
-from xrun.errors import BackendUnavailable, InvalidConfig, UnknownName, WaitTimeout, XrunError
+from xrun.errors import BackendUnavailable, InvalidConfig, WaitTimeout, XrunError
 from xrun.runner import requirements
 from xrun.runner.defaults import Defaults
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
@@ -95,9 +95,7 @@ def diagnose(scheduler: str | None = None, patience: float = PATIENCE) -> Diagno
     """
     names = schedulers.scheduler_names()
     if scheduler is not None:
-        scheduler = schedulers.ALIASES.get(scheduler, scheduler)
-        if scheduler not in names:
-            raise UnknownName("scheduler", scheduler, names)
+        scheduler = schedulers.require_name(scheduler)
     files, config = _configuration(patience)
     used, wrong = _used(config) if scheduler is None else ([scheduler], [])
     registered = [plugin for group in GROUPS for plugin in plugins.registered(group)]
@@ -154,7 +152,7 @@ def _used(config: Config | None) -> tuple[list[str], list[Finding]]:
         found += _recent()
     except XrunError as error:
         wrong.append(Finding("home", "history", Verdict.BROKEN, str(error)))
-    return list(dict.fromkeys(schedulers.ALIASES.get(name, name) for name in found)), wrong
+    return list(dict.fromkeys(schedulers.own_name(name) for name in found)), wrong
 
 
 def _recent() -> list[str]:

@@ -403,7 +403,7 @@ class Runner:
         return self._scheduler(scheduler or self.defaults.scheduler, self.defaults.session)
 
     def _scheduler(self, name: str, session: str) -> Scheduler[Any]:
-        name = schedulers.ALIASES.get(name, name)
+        name = schedulers.own_name(name)
         with self._lock:
             found = self._schedulers.get((name, session))
             if found is None:
