@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from xrun.specs import AppDef, Role
 from xrun.specs.schema import schema_of
 
 from .conftest import xrun
+from .terminals import on_terminal
 
 FAR = """
 import os
@@ -204,8 +201,8 @@ def test_a_limit_is_said() -> None:
     assert "not shown: 58 older, 1 of them not ended" in done.stderr
     assert len(apps("--limit", "0")) == len(apps()) == 60
     assert xrun("list", "--limit", "-1").returncode == 2
-    assert "not shown: 10 older" in _on_a_terminal("list")
-    assert "not shown" not in _on_a_terminal("list", "--limit", "0")
+    assert "not shown: 10 older" in on_terminal("list")[1]
+    assert "not shown" not in on_terminal("list", "--limit", "0")[1]
 
 
 def test_a_name_of_any_text_stays_in_its_column() -> None:
@@ -251,20 +248,3 @@ def test_one_notice_when_nothing_can_be_recorded(xrun_home: Path) -> None:
     listed = xrun("list")
     assert listed.returncode == 0
     assert "only what the systems know is shown" in listed.stderr
-
-
-def _on_a_terminal(*words: str) -> str:
-    """All that a command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "xrun", *words]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        data = b""
-        try:
-            while block := os.read(ours, 4096):
-                data += block
-        except OSError:
-            pass  # the terminal is closed
-        process.wait(60)
-    os.close(ours)
-    return data.decode()

@@ -1,4 +1,4 @@
-"""Times and durations as a person types them."""
+"""Times and durations: as a person types them, and as they are shown."""
 
 from __future__ import annotations
 
@@ -57,6 +57,18 @@ def span(seconds: float) -> str:
     return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
 
 
-def moment(when: float) -> str:
-    """A time as ISO 8601 with the zone, to the second."""
-    return datetime.fromtimestamp(int(when)).astimezone().isoformat()
+def ago(when: float, now: float) -> str:
+    """How long ago, in one short word for a column: ``45s``, ``12m``, ``3h``, ``8d``."""
+    seconds = max(0, int(now - when))
+    unit = next((u for u in "dhm" if seconds >= 2 * _UNITS[u]), "s")
+    return f"{seconds // int(_UNITS[unit])}{unit}"
+
+
+def moment(when: float, timespec: str = "seconds") -> str:
+    """A time as ISO 8601 with the zone.
+
+    Args:
+        when: Unix time.
+        timespec: the smallest unit, as for `datetime.isoformat`.
+    """
+    return datetime.fromtimestamp(when).astimezone().isoformat(timespec=timespec)
