@@ -9,6 +9,7 @@ import click
 
 from xrun import schedulers
 from xrun.cli import output, submission
+from xrun.cli.job import own_runner
 from xrun.errors import InvalidJob
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def check(server: bool, json_: bool, scheduler: tuple[str, ...], **given: Any) -
     """  # noqa: D301 - click wants the character
     job = submission.asked(scheduler=scheduler[0] if scheduler else None, **given)
     found: dict[str, list[Problem]] = {}
-    with submission.runner_of(job) as runner:
+    with own_runner(job.profile) as runner:
         if submission.shows_help(runner, job):
             return 0
         app = submission.app_of(runner, job)
