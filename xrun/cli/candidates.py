@@ -154,8 +154,7 @@ def _components(word: str) -> list[Item]:
 
     place, colon, _ = word.partition(":")
     if colon:
-        is_file = place.endswith(".py") or "/" in place
-        path = os.path.expanduser(place) if is_file else outline.module_file(place)
+        path = os.path.expanduser(place) if finder.is_file(place) else outline.module_file(place)
         found = outline.functions(path) if path else {}
         return [Item(f"{place}:{f}", help=doc) for f, doc in found.items() if f"{place}:{f}".startswith(word)]
     names = {**dict.fromkeys(finder.BUILTINS, ""), **outline.plugin_components()}
