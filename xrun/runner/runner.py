@@ -75,7 +75,7 @@ class Runner:
         self._scheduler_params = dict(scheduler_params or {})
         self.notices: Texts = []
         self._recorder = Recorder(self.notices, own_process=bool(self._scheduler_params.get("own_process")))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler that cancels may come while its own thread holds it
         self._schedulers: dict[tuple[str, str], Scheduler[Any]] = {}
 
     def __enter__(self) -> Runner:
