@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests import helpers
+
 from .conftest import xrun
 from .terminals import on_terminal
 
@@ -35,12 +37,8 @@ def create(session, **_):
 def install(tmp_path: Path) -> Install:
     """Makes a package and gives the environment in which it is installed."""
 
-    def put(code: str, entry_points: str, name: str = "acme_pkg") -> dict[str, str]:
-        info = tmp_path / f"{name}-2.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        (tmp_path / f"{name}.py").write_text(code)
+    def put(code: str, entry_points: str) -> dict[str, str]:
+        helpers.install(tmp_path, "acme_pkg", entry_points, version="2.5", acme_pkg=code)
         return {"PYTHONPATH": str(tmp_path), "XRUN_CONFIG": ""}
 
     return put

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
-from pathlib import Path
 
 import jsonschema
 import pytest
 
+from tests.helpers import script
 from xrun.cli.answers import ExplainAnswer
 from xrun.cli.explanations import load
 from xrun.specs.schema import schema_of
@@ -18,7 +17,6 @@ from xrun.specs.schema import schema_of
 from .conftest import xrun
 from .terminals import on_terminal
 
-ROOT = Path(__file__).resolve().parents[2]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -108,15 +106,11 @@ def test_on_a_terminal_an_error_says_where_there_is_more(words: list[str], code:
 
 
 def test_the_page_of_errors_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("errors_page", ROOT / "scripts" / "errors_page.py")
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    text = script.page(list(load().values()))
+    errors_page = script("errors_page")
+    text = errors_page.page(list(load().values()))
     if os.environ.get("XRUN_UPDATE_GOLDEN") == "1":
-        script.PAGE.write_text(text, encoding="utf-8")
-    assert script.PAGE.read_text(encoding="utf-8") == text
+        errors_page.PAGE.write_text(text, encoding="utf-8")
+    assert errors_page.PAGE.read_text(encoding="utf-8") == text
     assert xrun("utils.ehco").stderr in text
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(load())
     assert set(re.findall(r"\(#(\w+)\)", text)) == {code.lower() for code in load()}

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.helpers import install
 from xrun.cli.answers import ListAnswer
 from xrun.runner import get_runner
 from xrun.runner.gitinfo import GitInfo
@@ -48,11 +49,7 @@ class Far(LocalScheduler):
 @pytest.fixture
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A scheduler of a plugin; notes in a file how many jobs it is asked for, and is down if there is one beside it."""
-    info = tmp_path / "site" / "far-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: far\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[xrun.schedulers]\nfar = far_scheduler:create\n")
-    (tmp_path / "site" / "far_scheduler.py").write_text(FAR)
+    install(tmp_path / "site", "far", "[xrun.schedulers]\nfar = far_scheduler:create\n", far_scheduler=FAR)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setenv("FAR_ASKED", str(tmp_path / "asked"))
     return tmp_path / "asked"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import git
 from xrun.runner import Runner, database, filesystems, get_runner, recorder
 from xrun.runner.gitinfo import GitInfo, GitQuery
 from xrun.runner.history import FILE, Query, Seen, Submission
@@ -57,13 +58,6 @@ def kept(runner: Runner, handle: str) -> Submission:
     found = runner.history.get(handle)
     assert found is not None, runner.notices
     return found
-
-
-def git(folder: Path, *words: str) -> str:
-    options = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *options, *words], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
