@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import configparser
-import importlib.util
 from importlib.metadata import distributions
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT, script
 
 
 @pytest.fixture
 def environment() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("environment", ROOT / "scripts" / "environment.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("environment")
 
 
 def test_requirements_are_those_of_setup_cfg(environment: ModuleType) -> None:

@@ -10,6 +10,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -113,6 +114,14 @@ class Terminal:
     def screen(self) -> list[str]:
         """The lines that a person sees, and those that have scrolled away."""
         return screen_of(self.text, self.columns)
+
+
+def on_terminal(
+    *words: str, columns: int = 80, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Exit code of ``xrun`` and all that it writes to a terminal."""
+    with Terminal([sys.executable, "-m", "xrun", *words], columns=columns, cwd=cwd, env=env) as shown:
+        return shown.end(), shown.text.replace("\r\n", "\n")
 
 
 def _take_terminal() -> None:

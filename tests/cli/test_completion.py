@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.test_imports import HEAVY, modules_after
+from tests.helpers import install
 from xrun.cli import known
 from xrun.cli.shells import read_line
 
@@ -96,15 +97,12 @@ def test_a_file_is_read_and_not_run(tmp_path: Path) -> None:
 
 
 def test_plugins_are_read_and_not_run(tmp_path: Path) -> None:
-    info = tmp_path / "shop-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+    install(
+        tmp_path,
+        "shop",
         "[xrun.components]\nshop = shop_parts\nshop1 = shop_parts:single\ngone = none.such\n"
-        "[xrun.schedulers]\ncrashy = shop_parts:x\n"
-    )
-    (tmp_path / "shop_parts.py").write_text(
-        "print('loud')\nraise SystemExit(3)\ndef single(lr: float) -> 'AppDef': 'One.'\n"
+        "[xrun.schedulers]\ncrashy = shop_parts:x\n",
+        shop_parts="print('loud')\nraise SystemExit(3)\ndef single(lr: float) -> 'AppDef': 'One.'\n",
     )
     path = f"{tmp_path}:{ROOT}"
     assert answer("shop", PYTHONPATH=path) == ["shop.single", "shop1"]
@@ -240,11 +238,7 @@ def test_a_line_of_bash(line: str, words: list[str], word: str, kept: str, quote
 
 
 def test_a_slow_plugin_does_not_hold_the_shell(tmp_path: Path) -> None:
-    info = tmp_path / "slow-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[xrun.schedulers]\nslow = slow_one:create\n")
-    (tmp_path / "slow_one.py").write_text("import time; time.sleep(60)\n")
+    install(tmp_path, "slow", "[xrun.schedulers]\nslow = slow_one:create\n", slow_one="import time; time.sleep(60)\n")
     begin = time.monotonic()
     done = ask("-s", "slow", "-cfg", "", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.stderr == ""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import helpers
+
 from .conftest import xrun
+from .terminals import on_terminal
 
 Install = Callable[..., dict[str, str]]
 
@@ -38,12 +37,8 @@ def create(session, **_):
 def install(tmp_path: Path) -> Install:
     """Makes a package and gives the environment in which it is installed."""
 
-    def put(code: str, entry_points: str, name: str = "acme_pkg") -> dict[str, str]:
-        info = tmp_path / f"{name}-2.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        (tmp_path / f"{name}.py").write_text(code)
+    def put(code: str, entry_points: str) -> dict[str, str]:
+        helpers.install(tmp_path, "acme_pkg", entry_points, version="2.5", acme_pkg=code)
         return {"PYTHONPATH": str(tmp_path), "XRUN_CONFIG": ""}
 
     return put
@@ -186,19 +181,6 @@ def test_what_makes_no_sense(words: list[str], text: str) -> None:
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_only_a_terminal_gets_colours(colour: bool) -> None:
-    leader, follower = pty.openpty()
-    env = {**os.environ, "XRUN_CONFIG": "", **({} if colour else {"NO_COLOR": "1"})}
-    if colour:
-        env.pop("NO_COLOR", None)
-    words = [sys.executable, "-m", "xrun", "doctor"]
-    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower, env=env)
-    os.close(follower)
-    said = b""
-    try:
-        while more := os.read(leader, 65536):
-            said += more
-    except OSError:
-        pass  # the other end is closed
-    os.close(leader)
-    assert child.wait(timeout=60) == 0
-    assert (b"\033[32mok" in said) is colour
+    code, said = on_terminal("doctor", env={"XRUN_CONFIG": "", **({} if colour else {"NO_COLOR": "1"})})
+    assert code == 0
+    assert ("\x1b[32mok" in said) is colour

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import install
 from xrun.cli.explanations import load
 
 from .conftest import xrun
@@ -92,6 +93,10 @@ def test_one_line_and_the_right_code(words: list[str], code: int, texts: list[st
         (["xrun.specs:nope"], "XR071"),
         (["xrun.specs:AppDef"], "XR074"),
         (["stauts"], "XR071"),
+        (["-s", "locla", "utils.echo"], "XR075"),
+        (["list", "-s", "locla"], "XR075"),
+        (["doctor", "-s", "locla"], "XR075"),
+        (["runopts", "locla"], "XR075"),
         (["log", "local://default/a/b/c"], "XR072"),
         (["wait", "--timeout", "soon", NOWHERE], "XR070"),
     ],
@@ -140,14 +145,13 @@ def test_a_bug_keeps_its_traceback_and_exits_70(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_fails_to_import_hurts_nobody_else(tmp_path: Path) -> None:
-    info = tmp_path / "broken-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+    install(
+        tmp_path,
+        "broken",
         "[xrun.schedulers]\nbad = broken_plugin:create\n[xrun.components]\nbadc = broken_plugin:fn\n"
-        "[xrun.named_resources]\nbox = broken_plugin:box\n"
+        "[xrun.named_resources]\nbox = broken_plugin:box\n",
+        broken_plugin="raise RuntimeError('no luck')\n",
     )
-    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no luck')\n")
     env = {"PYTHONPATH": str(tmp_path)}
     assert xrun("utils.echo", "--msg", "hi", env=env).stdout == "hi\n"
     listed = xrun("builtins", env=env)

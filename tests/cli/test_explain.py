@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import pty
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jsonschema
 import pytest
 
+from tests.helpers import script
 from xrun.cli.answers import ExplainAnswer
 from xrun.cli.explanations import load
 from xrun.specs.schema import schema_of
 
 from .conftest import xrun
+from .terminals import on_terminal
 
-ROOT = Path(__file__).resolve().parents[2]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def on_terminal(words: list[str], env: dict[str, str]) -> tuple[int, str]:
-    """Exit code and all that a person sees on a terminal."""
-    here, there = pty.openpty()
-    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "xrun", *words],
-        stdin=there,
-        stdout=there,
-        stderr=there,
-        env={**clean, "TERM": "xterm-256color", **env},
-    ) as process:
-        os.close(there)
-        seen = b""
-        while True:
-            try:
-                part = os.read(here, 4096)
-            except OSError:  # what Linux says when the other side is closed
-                break
-            if not part:
-                break
-            seen += part
-    os.close(here)
-    return process.returncode, seen.decode().replace("\r\n", "\n")
 
 
 def test_cause_example_and_fix_are_printed() -> None:
@@ -107,15 +78,15 @@ def test_json_is_as_documented(words: list[str]) -> None:
 
 
 def test_lines_fit_the_width_but_for_what_is_copied() -> None:
-    done = xrun("explain", "XR036", "XR012", env={"COLUMNS": "40"})
-    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("    ")) <= 40
+    _, seen = on_terminal("explain", "XR036", "XR012", columns=40, env={"NO_COLOR": "1"})
+    assert max(len(line) for line in seen.splitlines() if not line.startswith("    ")) <= 40
 
 
 def test_colour_is_for_a_terminal_that_wants_it() -> None:
-    _, coloured = on_terminal(["explain", "XR012"], {})
-    _, plain = on_terminal(["explain", "XR012"], {"NO_COLOR": "1"})
+    _, coloured = on_terminal("explain", "XR012")
+    _, plain = on_terminal("explain", "XR012", env={"NO_COLOR": "1"})
     assert "\x1b[36m" in coloured
-    assert "\x1b[3" not in plain
+    assert "\x1b" not in plain
     assert ESCAPE.sub("", coloured) == ESCAPE.sub("", plain) == xrun("explain", "XR012").stdout
 
 
@@ -128,22 +99,18 @@ def test_colour_is_for_a_terminal_that_wants_it() -> None:
     ],
 )
 def test_on_a_terminal_an_error_says_where_there_is_more(words: list[str], code: int, hint: str) -> None:
-    exit_code, seen = on_terminal(words, {})
+    exit_code, seen = on_terminal(*words)
     assert exit_code == code
     assert len(seen.splitlines()) == (2 if hint else 1)
     assert seen.endswith(hint)
 
 
 def test_the_page_of_errors_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("errors_page", ROOT / "scripts" / "errors_page.py")
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    text = script.page(list(load().values()))
+    errors_page = script("errors_page")
+    text = errors_page.page(list(load().values()))
     if os.environ.get("XRUN_UPDATE_GOLDEN") == "1":
-        script.PAGE.write_text(text, encoding="utf-8")
-    assert script.PAGE.read_text(encoding="utf-8") == text
+        errors_page.PAGE.write_text(text, encoding="utf-8")
+    assert errors_page.PAGE.read_text(encoding="utf-8") == text
     assert xrun("utils.ehco").stderr in text
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(load())
     assert set(re.findall(r"\(#(\w+)\)", text)) == {code.lower() for code in load()}

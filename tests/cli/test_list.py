@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.helpers import install
 from xrun.cli.answers import ListAnswer
 from xrun.runner import get_runner
 from xrun.runner.gitinfo import GitInfo
@@ -23,6 +20,7 @@ from xrun.specs import AppDef, Role
 from xrun.specs.schema import schema_of
 
 from .conftest import xrun
+from .terminals import on_terminal
 
 FAR = """
 import os
@@ -51,11 +49,7 @@ class Far(LocalScheduler):
 @pytest.fixture
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A scheduler of a plugin; notes in a file how many jobs it is asked for, and is down if there is one beside it."""
-    info = tmp_path / "site" / "far-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: far\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[xrun.schedulers]\nfar = far_scheduler:create\n")
-    (tmp_path / "site" / "far_scheduler.py").write_text(FAR)
+    install(tmp_path / "site", "far", "[xrun.schedulers]\nfar = far_scheduler:create\n", far_scheduler=FAR)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setenv("FAR_ASKED", str(tmp_path / "asked"))
     return tmp_path / "asked"
@@ -204,8 +198,8 @@ def test_a_limit_is_said() -> None:
     assert "not shown: 58 older, 1 of them not ended" in done.stderr
     assert len(apps("--limit", "0")) == len(apps()) == 60
     assert xrun("list", "--limit", "-1").returncode == 2
-    assert "not shown: 10 older" in _on_a_terminal("list")
-    assert "not shown" not in _on_a_terminal("list", "--limit", "0")
+    assert "not shown: 10 older" in on_terminal("list")[1]
+    assert "not shown" not in on_terminal("list", "--limit", "0")[1]
 
 
 def test_a_name_of_any_text_stays_in_its_column() -> None:
@@ -251,20 +245,3 @@ def test_one_notice_when_nothing_can_be_recorded(xrun_home: Path) -> None:
     listed = xrun("list")
     assert listed.returncode == 0
     assert "only what the systems know is shown" in listed.stderr
-
-
-def _on_a_terminal(*words: str) -> str:
-    """All that a command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "xrun", *words]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        data = b""
-        try:
-            while block := os.read(ours, 4096):
-                data += block
-        except OSError:
-            pass  # the terminal is closed
-        process.wait(60)
-    os.close(ours)
-    return data.decode()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import install
+
 from .conftest import xrun
 
 SAFE = {"PYTHONSAFEPATH": "1"}  # `python -m` itself would put the folder before the standard library
@@ -93,11 +95,12 @@ def test_a_full_disk_behind_stdout_is_one_line(words: str) -> None:
 
 
 def test_a_plugin_whose_factory_fails_hurts_nobody_else(tmp_path: Path) -> None:
-    info = tmp_path / "crashy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crashy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[xrun.schedulers]\ncrashy = crashy:create\n")
-    (tmp_path / "crashy.py").write_text("def create(session, **_):\n    raise RuntimeError('no luck')\n")
+    install(
+        tmp_path,
+        "crashy",
+        "[xrun.schedulers]\ncrashy = crashy:create\n",
+        crashy="def create(session, **_):\n    raise RuntimeError('no luck')\n",
+    )
     env = {"PYTHONPATH": str(tmp_path)}
     other = xrun("-cfg", "nonsense=1", "utils.echo", env=env)
     assert other.returncode == 2

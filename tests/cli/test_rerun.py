@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import git
 from xrun import __version__
 from xrun.runner import get_runner
 from xrun.specs import AppDef, Role
@@ -33,13 +33,6 @@ def folder(tmp_path: Path) -> Path:
     git(folder, "add", "jobs.py")
     git(folder, "commit", "-qm", "one")
     return folder
-
-
-def git(folder: Path, *words: str) -> str:
-    options = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *options, *words], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def submitted(*words: str, cwd: Path) -> str:

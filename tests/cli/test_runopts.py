@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import helpers
 from xrun.specs.options import CommonOptions, runopts
 
 from .conftest import xrun
@@ -19,12 +20,8 @@ Install = Callable[..., dict[str, str]]
 def install(tmp_path: Path) -> Install:
     """Makes a package and gives the environment in which it is installed."""
 
-    def put(code: str, entry_points: str, name: str = "acme") -> dict[str, str]:
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        (tmp_path / f"{name}.py").write_text(code)
+    def put(code: str, entry_points: str) -> dict[str, str]:
+        helpers.install(tmp_path, "acme", entry_points, version="1.0", acme=code)
         return {"PYTHONPATH": str(tmp_path)}
 
     return put

@@ -38,6 +38,14 @@ def test_a_file_says_what_it_is(name: str) -> None:
         assert {key for key, value in schema.get("properties", {}).items() if not value.get("description")} == set()
 
 
+def test_only_answers_let_pass_what_they_do_not_know() -> None:
+    closed = {name for name in schemas.SCHEMAS if '"additionalProperties": false' in schemas.text(name)}
+
+    assert closed == {"app", "config", "job"}
+    answer = {"version": 1, "handle": "local://default/a-x7f2q", "new": "in a later xrun"}
+    jsonschema.validate(answer, schemas.document("submitted"))
+
+
 def test_an_id_ends_with_the_version_of_the_answer() -> None:
     assert schemas.document("status")["$id"] == "urn:xrun:schema:status:1"
     assert schemas.document("job")["$id"] == "urn:xrun:schema:job:1"

@@ -207,6 +207,16 @@ def test_watch_ends_with_a_job_that_is_deleted(gate: Path) -> None:
         assert "Traceback" not in shown.text
 
 
+@pytest.mark.parametrize("verb", ["status", "wait"])
+def test_what_a_job_wrote_does_nothing_to_a_terminal(verb: str) -> None:
+    script = r"printf '\033]0;title\007\n' >&2; exit 3"
+    handle = xrun("--detach", "utils.sh", "--", script).stdout.strip()
+    xrun("wait", handle)
+    said = xrun(verb, handle).stdout
+    assert r"\x1b]0;title\x07" in said
+    assert "\x1b" not in said
+
+
 def test_watching_costs_next_to_nothing(gate: Path) -> None:
     handle = gated(gate)
     process = subprocess.Popen([*XRUN, "status", "--watch", handle], stdout=subprocess.PIPE, text=True)

@@ -120,3 +120,14 @@ def test_a_package_that_re_exports_is_not_imported(tmp_path: Path, monkeypatch: 
     assert [o.name for o in outline.options("shop_outline:first")][:2] == ["a", "b"]
     assert [o.name for o in outline.options("shop_outline.parts:two")] == []
     assert "shop_outline" not in sys.modules
+
+
+def test_a_module_in_the_working_directory_is_found_as_it_is_when_it_runs(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.rename(file.with_name("jobs_outline.py"))
+    monkeypatch.chdir(file.parent)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    assert [o.name for o in outline.options("jobs_outline:one")][:2] == ["a", "b"]
+    monkeypatch.chdir("/")
+    assert outline.options("jobs_outline:one") == []

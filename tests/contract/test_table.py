@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from tests import helpers
 from xrun.testing import table
 from xrun.testing.table import NOT_RUN, Fact
 
@@ -58,11 +58,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """scripts/contract_table.py, for a page of its own and the scheduler `memory`."""
-    spec = importlib.util.spec_from_file_location("contract_table", ROOT / "scripts" / "contract_table.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = helpers.script("contract_table")
     page = tmp_path / "contract.md"
     page.write_text(f"# Before\n\n{module.BEGIN}{module.END}\n# After\n")
     monkeypatch.setattr(module, "PAGE", page)

@@ -15,6 +15,7 @@ import yaml
 
 from tests.docs.blocks import ROOT, read
 from tests.docs.story import environment
+from tests.helpers import install
 
 SCRIPT = ROOT / "examples" / "ci" / "run.sh"
 
@@ -56,11 +57,7 @@ class Flaky(LocalScheduler):
 def env(tmp_path: Path) -> dict[str, str]:
     """A CI machine's: xrun on PATH, short patience, and a scheduler whose system comes and goes."""
     site = tmp_path / "site"
-    info = site / "flaky-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "flaky.py").write_text(FLAKY)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: flaky\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[xrun.schedulers]\nflaky = flaky:create_scheduler\n")
+    install(site, "flaky", "[xrun.schedulers]\nflaky = flaky:create_scheduler\n", flaky=FLAKY)
     (tmp_path / "outage").write_text("0")
     return {
         **environment(tmp_path),

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import git
 from xrun.runner import Runner, database, filesystems, get_runner, recorder
-from xrun.runner.gitinfo import GitInfo
+from xrun.runner.gitinfo import GitInfo, GitQuery
 from xrun.runner.history import FILE, Query, Seen, Submission
 from xrun.specs import AppDef, AppState, Role, Workspace, to_dict
 
@@ -57,13 +58,6 @@ def kept(runner: Runner, handle: str) -> Submission:
     found = runner.history.get(handle)
     assert found is not None, runner.notices
     return found
-
-
-def git(folder: Path, *words: str) -> str:
-    options = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *options, *words], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
@@ -225,6 +219,22 @@ def test_a_git_that_hangs_holds_nobody_up(runner: Runner, tmp_path: Path, monkey
     runner.close()
     assert time.monotonic() - began < 20
     assert (kept(runner, handle).git_commit, kept(runner, handle).git_dirty) == ("a" * 40, None)
+
+
+def test_nothing_is_left_of_a_git_that_nobody_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, told = tmp_path / "git", tmp_path / "pid"
+    fake.write_text(f"#!/bin/sh\necho $$ > {told}.new; mv {told}.new {told}\nexec sleep 300\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    before = len(os.listdir("/proc/self/fd"))
+    query = GitQuery()
+    end = time.monotonic() + 20
+    while not told.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    del query
+    assert not Path("/proc", told.read_text().strip()).exists()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------

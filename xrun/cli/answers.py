@@ -1,7 +1,7 @@
 """What ``--json`` answers, a class a shape; ``xrun/schemas`` holds them as JSON Schema, and tests hold verbs to it.
 
-Every answer is one object with ``version``. It grows by new keys; a key that changes its meaning raises the version.
-Times are Unix seconds, 0 for none.
+Every answer is one object with ``version``. It grows by new keys, so the files let keys pass that they don't know; a
+key that changes its meaning raises the version. Times are Unix seconds, 0 for none.
 """
 
 from __future__ import annotations

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from xrun.cli import known
 from xrun.specs.values import FALSE, TRUE
+
+if TYPE_CHECKING:
+    from xrun.components.outline import Option
 
 Item = CompletionItem[str]
 _MOST_REPLICAS = 64  # offered one by one
@@ -151,8 +154,7 @@ def _components(word: str) -> list[Item]:
 
     place, colon, _ = word.partition(":")
     if colon:
-        is_file = place.endswith(".py") or "/" in place
-        path = os.path.expanduser(place) if is_file else outline.module_file(place)
+        path = os.path.expanduser(place) if finder.is_file(place) else outline.module_file(place)
         found = outline.functions(path) if path else {}
         return [Item(f"{place}:{f}", help=doc) for f, doc in found.items() if f"{place}:{f}".startswith(word)]
     names = {**dict.fromkeys(finder.BUILTINS, ""), **outline.plugin_components()}
@@ -222,43 +224,25 @@ def _targets(word: str) -> list[Item]:
 
 
 _SOURCES: dict[str, Callable[[str], list[Item]]] = {
-    "code": lambda word: [Item(code, help=title) for code, title in known.codes() if code.startswith(word.upper())],
+    "codes": lambda word: [Item(code, help=title) for code, title in known.codes() if code.startswith(word.upper())],
     "component": _components,
     "handle": _handles,
-    "profile": lambda word: _begins(known.profiles(), word),
-    "scheduler": _schedulers,
-    "targets": _targets,
-}
-_SOURCES |= {
-    "codes": _SOURCES["code"],
-    "handles": _handles,
-    "names": _schedulers,  # of runopts
+    "names": _schedulers,  # of runopts and configure
     "prefix": lambda word: [item for item in _components(word) if not item.open],
     "print_": lambda word: [item for item in _components(word) if not item.open],
+    "profile": lambda word: _begins(known.profiles(), word),
+    "scheduler": _schedulers,
     "schedulers": _schedulers,
+    "targets": _targets,
 }
 """Name of an option or an argument of any verb -> what it may be."""
-
-
-class _Option(NamedTuple):
-    """One spelling of a component's option."""
-
-    name: str
-    values: tuple[str, ...]
-    flag: bool
-    repeats: bool
-    kind: str
-    help: str
 
 
 def _component_words(component: str, words: Sequence[str], word: str) -> list[Item]:
     """A component's own options and their values, then the words for its ``*args``."""
     from xrun.components import outline
 
-    parameters = outline.options(component)
-    options = {
-        p.name: _Option(p.name, p.values, p.flag, p.repeats, p.kind, p.help) for p in parameters if not p.variadic
-    }
+    options = {option.name: option for option in outline.options(component) if not option.variadic}
     pending, given, at = None, set(), 0
     while at < len(words):
         option, assigned = _own_option(options, words[at])
@@ -286,20 +270,20 @@ def _component_words(component: str, words: Sequence[str], word: str) -> list[It
     return [Item(word, type="file")]
 
 
-def _own_option(options: dict[str, _Option], word: str) -> tuple[_Option | None, bool]:
+def _own_option(options: dict[str, Option], word: str) -> tuple[Option | None, bool]:
     spelling, assigned, _ = word.partition("=")
     name = spelling.lstrip("-").replace("-", "_")
     negated = options.get(name[3:]) if name.startswith("no_") else None
     return options.get(name) or (negated if negated and negated.flag else None), bool(assigned)
 
 
-def _own_values(option: _Option, word: str) -> list[Item]:
+def _own_values(option: Option, word: str) -> list[Item]:
     if option.values:
         return _begins(option.values, word)
     return [] if option.kind in ("int", "float") else [Item(word, type="file")]
 
 
-def _own_spellings(options: Iterable[_Option], word: str) -> list[Item]:
+def _own_spellings(options: Iterable[Option], word: str) -> list[Item]:
     """Options as help shows them; a person who types ``_`` gets it."""
     found = []
     for option in options:

@@ -9,6 +9,7 @@ import click
 
 from xrun import schedulers
 from xrun.cli import output, submission
+from xrun.cli.job import own_runner
 from xrun.errors import InvalidJob
 
 if TYPE_CHECKING:
@@ -43,13 +44,12 @@ def check(server: bool, json_: bool, scheduler: tuple[str, ...], **given: Any) -
     """  # noqa: D301 - click wants the character
     job = submission.asked(scheduler=scheduler[0] if scheduler else None, **given)
     found: dict[str, list[Problem]] = {}
-    with submission.runner_of(job) as runner:
+    with own_runner(job.profile) as runner:
         if submission.shows_help(runner, job):
             return 0
         app = submission.app_of(runner, job)
         for given_name in scheduler or [job.scheduler]:
-            name = given_name or runner.defaults.scheduler
-            name = schedulers.ALIASES.get(name, name)
+            name = schedulers.own_name(given_name or runner.defaults.scheduler)
             found[name] = runner.check(app, name, job.cfg, job.workspace, job.request_id, server=server)
     if json_:
         output.answer_json(_answer(found, server))

@@ -8,6 +8,7 @@ import click
 
 from xrun.cli import output
 from xrun.cli.job import existing, own_runner
+from xrun.cli.times import moment
 
 if TYPE_CHECKING:
     from xrun.schedulers.api import AppDescription
@@ -37,14 +38,9 @@ def describe(json_: bool, handle: str) -> int:
         output.answer_json(answer)
     else:
         shown = {name: value for name, value in answer.items() if name != "version"}
-        output.answer(plain_to_yaml({**shown, "submitted": _time(there.submitted)}).rstrip("\n"))
+        shown["submitted"] = moment(there.submitted) if there.submitted else None
+        output.answer(plain_to_yaml(shown).rstrip("\n"))
     return 0
-
-
-def _time(when: float) -> str | None:
-    from datetime import datetime
-
-    return datetime.fromtimestamp(when).astimezone().isoformat(timespec="seconds") if when else None
 
 
 def _answer(there: AppDescription, handle: str) -> dict[str, object]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, terminal
+from xrun.cli.terminal import clean
 from xrun.cli.times import Seconds
 from xrun.errors import BackendError, BackendUnavailable
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from xrun.cli.answers_here import DoctorAnswer
     from xrun.runner.diagnosis import Diagnosis, Finding
 
-_COLOURS = {"ok": 32, "missing": 33, "broken": 31}
+_COLOURS = {"ok": terminal.GREEN, "missing": terminal.YELLOW, "broken": terminal.RED}
 
 
 @click.command(short_help="Say what works here and what is missing.")
@@ -52,33 +53,23 @@ def doctor(scheduler: str | None, timeout: float, json_: bool) -> int:
 
 def _show(found: Diagnosis) -> None:
     """A heading a section, a line a finding, and below it what mends it."""
-    import os
-    import sys
-
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for section, findings in groupby(found.findings, key=lambda f: f.section):
         rows = list(findings)
         used = " (used)" if any(f.used for f in rows) and section.startswith("scheduler") else ""
-        output.answer(f"{_plain(section)}{used}")
-        width = max(len(_plain(f.subject)) for f in rows)
+        output.answer(f"{clean(section)}{used}")
+        width = max(len(clean(f.subject)) for f in rows)
         for f in rows:
-            output.answer(_line(f, width, colour))
+            output.answer(_line(f, width))
             if f.fix:
-                output.answer(f"  {'':8}{'':{width}}  -> {_plain(f.fix)}")
-    failed = ", ".join(dict.fromkeys(_plain(f"{f.section}: {f.subject}") for f in found.failures))
-    names = _plain(", ".join(found.used))
+                output.answer(f"  {'':8}{'':{width}}  -> {clean(f.fix)}")
+    failed = ", ".join(dict.fromkeys(clean(f"{f.section}: {f.subject}") for f in found.failures))
+    names = clean(", ".join(found.used))
     output.answer(f"\n{f'broken: {failed}' if failed else f'what is used works: {names}'}")
 
 
-def _line(f: Finding, width: int, colour: bool) -> str:
-    mark = f"{f.verdict.value:8}"
-    mark = f"\033[{_COLOURS[f.verdict.value]}m{mark}\033[0m" if colour else mark
-    return f"  {mark}{_plain(f.subject):{width}}  {_plain(f.detail)}".rstrip()
-
-
-def _plain(text: str) -> str:
-    """A text of anybody's on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def _line(f: Finding, width: int) -> str:
+    mark = terminal.painted(f"{f.verdict.value:8}", _COLOURS[f.verdict.value])
+    return f"  {mark}{clean(f.subject):{width}}  {clean(f.detail)}".rstrip()
 
 
 def _answer(found: Diagnosis) -> DoctorAnswer:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, terminal
 from xrun.cli.explanations import Explanation, load
 from xrun.errors import UnknownName
 
@@ -56,31 +54,22 @@ def _read(text: str, known: Iterable[str]) -> str:
 
 
 def _show(entries: Sequence[Explanation]) -> None:
-    """Coloured on a terminal, plain text for anything else."""
-    width = max(20, min(_WIDEST, shutil.get_terminal_size().columns))
+    width = max(20, min(_WIDEST, terminal.size(1)[0]))
     lines = [line for i, entry in enumerate(entries) for line in ([("", "")] if i else []) + list(_lines(entry, width))]
-    if not sys.stdout.isatty():
-        output.answer("\n".join(text for text, _ in lines))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    for text, style in lines:
-        console.print(Text(text, style=style), soft_wrap=True)
+    output.answer("\n".join(terminal.painted(text, colour) for text, colour in lines))
 
 
 def _lines(entry: Explanation, width: int) -> Iterator[tuple[str, str]]:
-    """(text, style) of each line."""
+    """(text, colour) of each line."""
     for line in textwrap.wrap(f"{entry.code}: {_plain(entry.title)} ({_exit(entry)})", width):
-        yield line, "bold"
+        yield line, terminal.BOLD
     yield "", ""
     yield from _paragraphs(entry.cause, width)
     yield from _block(_example_head(entry), entry.example)
     if entry.says:
         yield from _block("What xrun says then", entry.says)
     yield "", ""
-    yield "What to do", "bold"
+    yield "What to do", terminal.BOLD
     yield "", ""
     yield from _paragraphs(entry.fix, width)
     if entry.mended:
@@ -111,10 +100,10 @@ def _paragraphs(text: str, width: int) -> Iterator[tuple[str, str]]:
 def _block(head: str, text: str) -> Iterator[tuple[str, str]]:
     """Something to be copied: never wrapped, since a line that is broken is another line."""
     yield "", ""
-    yield head, "bold"
+    yield head, terminal.BOLD
     yield "", ""
     for line in text.splitlines():
-        yield f"{_INDENT}{line}" if line else "", "cyan"
+        yield f"{_INDENT}{line}" if line else "", terminal.CYAN
 
 
 def _plain(text: str) -> str:

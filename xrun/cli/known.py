@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from xrun import schedulers
@@ -76,7 +75,9 @@ def _local_handles(app: str) -> list[str]:
 
 
 def _past_handles(app: str) -> list[str]:
-    history = import_module("xrun.runner.history").History(lambda _: None, kept=True)
+    from xrun.runner.history import History
+
+    history = History(lambda _: None, kept=True)
     handles = [entry.handle for entry in history.recent()]
     return [handle for handle in handles if handle.rpartition("/")[2].startswith(app)][:_MOST_HANDLES]
 

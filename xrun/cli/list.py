@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, terminal
 from xrun.cli.job import own_runner
-from xrun.cli.times import Moment
+from xrun.cli.times import Moment, ago
 from xrun.specs.states import AppState
 
 if TYPE_CHECKING:
@@ -67,16 +66,16 @@ def list_jobs(
     """  # noqa: D301 - click wants the character
     import gc
 
-    from xrun.runner.listing import Wanted, list_jobs
+    from xrun.runner import listing
 
     gc.disable()  # thousands of rows and no cycles: looking for some takes as long as all the rest
-    wanted = Wanted(all_, name, frozenset(AppState[s.upper()] for s in states), schedulers, since)
+    wanted = listing.Wanted(all_, name, frozenset(AppState[s.upper()] for s in states), schedulers, since)
     with own_runner(profile) as runner:
-        rows, notices = list_jobs(runner, wanted)
+        rows, notices = listing.list_jobs(runner, wanted)
     for text in notices:
         output.notice(text)
     if limit is None:
-        limit = _SCREEN if sys.stdout.isatty() and not json_ else 0
+        limit = _SCREEN if terminal.is_terminal(1) and not json_ else 0
     shown = rows[:limit] if limit else rows
     if json_:
         apps = [{**row._asdict(), "current": bool(row.current)} for row in shown]
@@ -95,5 +94,5 @@ def list_jobs(
 
 def _cells(row: Entry, now: float) -> tuple[str, ...]:
     handle, name, state, user, submitted, ended, _, current = row
-    elapsed = "-" if not ended and state in _OVER else output.ago(submitted, ended or now)
-    return handle, state if current else f"{state}?", output.ago(submitted, now), elapsed, name, user
+    elapsed = "-" if not ended and state in _OVER else ago(submitted, ended or now)
+    return handle, state if current else f"{state}?", ago(submitted, now), elapsed, name, user

@@ -149,13 +149,13 @@ def _say(message: str, exit_code: int, code: str, inner: Sequence[str] = ()) -> 
         code: of the error; empty if its message names a code for each of several problems.
         inner: the codes of those.
     """
-    from xrun.cli.terminal import clean
+    from xrun.cli.terminal import clean, is_terminal
 
     text = clean(" ".join(message.split("\n")).strip())
     lines = f"xrun: [{code}] {text}\n" if code else f"xrun: {text}\n"
     if sys.stderr is not None:
         codes = [code] if code else list(dict.fromkeys(inner))
-        if codes and code != USAGE and sys.stderr.isatty():
+        if codes and code != USAGE and is_terminal(2):
             lines += f"xrun: xrun explain {' '.join(codes)} says more\n"
         sys.stderr.buffer.write(lines.encode("utf-8", "backslashreplace"))
     return exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
@@ -214,16 +214,20 @@ def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestam
         regex: only lines in which this is found.
     """
     if prefix or timestamps or regex:
-        chunks = _decorated(whole_lines(c for c in chunks if c is not CAUGHT_UP), prefix, timestamps, regex)
+        colours = {stream: terminal.has_colour(2 if split and stream is Stream.STDERR else 1) for stream in Stream}
+        chunks = _decorated(whole_lines(c for c in chunks if c is not CAUGHT_UP), prefix, timestamps, regex, colours)
     for chunk in chunks:
         write(2 if split and chunk.stream is Stream.STDERR else 1, chunk.data)
 
 
-def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex: str | None) -> Iterator[LogChunk]:
+def _decorated(
+    blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex: str | None, colours: Mapping[Stream, bool]
+) -> Iterator[LogChunk]:
     import re
 
+    from xrun.cli.times import moment
+
     matches = re.compile(regex).search if regex else None
-    colour = terminal.has_colour(1)
     for block in blocks:
         data = block.data
         if matches:
@@ -231,8 +235,8 @@ def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex
             data = "".join(filter(matches, lines)).encode("utf-8", "surrogateescape")
         if not data:
             continue
-        head = _time(block.time) if timestamps else b""
-        head += _name(block.role, block.replica, colour) if prefix else b""
+        head = f"{moment(block.time, 'milliseconds')} ".encode() if timestamps else b""
+        head += _name(block.role, block.replica, colours[block.stream]) if prefix else b""
         ended = data.endswith(b"\n")
         body = (data[:-1] if ended else data).replace(b"\n", b"\n" + head)
         yield block._replace(data=head + body + b"\n")
@@ -241,21 +245,3 @@ def _decorated(blocks: Iterable[LogChunk], prefix: bool, timestamps: bool, regex
 def _name(role: str, replica: int, colour: bool) -> bytes:
     text = f"{role}/{replica} "
     return f"\033[{_COLOURS[replica % len(_COLOURS)]}m{text}\033[0m".encode() if colour else text.encode()
-
-
-def _time(when: float) -> bytes:
-    from datetime import datetime
-
-    return f"{datetime.fromtimestamp(when).astimezone().isoformat(timespec='milliseconds')} ".encode()
-
-
-def ago(when: float, now: float) -> str:
-    """How long ago, in one short word: ``45s``, ``12m``, ``3h``, ``8d``."""
-    seconds = int(now - when)
-    if seconds >= 2 * 86400:
-        return f"{seconds // 86400}d"
-    if seconds >= 2 * 3600:
-        return f"{seconds // 3600}h"
-    if seconds >= 2 * 60:
-        return f"{seconds // 60}m"
-    return f"{max(seconds, 0)}s"

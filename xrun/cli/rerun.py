@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xrun.cli import output
+from xrun import schedulers
+from xrun.cli import output, run, submission
 from xrun.cli.job import own_runner
 from xrun.errors import JobNotFound, UsageError, shown
 
@@ -21,23 +22,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Submit a job again, and say what differs today.")
 @click.option("--with", "changes", multiple=True, metavar="K=V", help="An option of its component; repeatable.")
-@click.option("--request-id", metavar="ID", help="Submit once: the same id and job give the same handle.")
-@click.option("--dryrun", is_flag=True, help="Print what would be submitted; nothing is sent.")
-@click.option("--wait", "wait_", is_flag=True, help="Wait for the end; exit 0, 1, 6 or 7 by it.")
-@click.option("--log", "log_", is_flag=True, help="Print what the job writes, and wait for its end.")
-@click.option("--detach", is_flag=True, help="Print the handle and return, also on local.")
-@click.option("--json", "json_", is_flag=True, help="The answer as JSON on stdout, and nothing else there.")
+@submission.request_id_option
+@submission.after_options
 @click.argument("handle")
-def rerun(
-    changes: tuple[str, ...],
-    request_id: str | None,
-    dryrun: bool,
-    wait_: bool,
-    log_: bool,
-    detach: bool,
-    json_: bool,
-    handle: str,
-) -> int:
+def rerun(changes: tuple[str, ...], request_id: str | None, after: submission.After, handle: str) -> int:
     """Submit the job of HANDLE again: the same component and arguments, in the same folder, to the same system.
 
     What differs from then is said first: the job as the component builds it today, its options, git, the versions. Then
@@ -48,25 +36,17 @@ def rerun(
     xrun rerun --with lr=0.1 --with epochs=5 local://default/train-x7f2q
     xrun rerun --dryrun local://default/train-x7f2q
     """  # noqa: D301 - click wants the character
-    from xrun.cli import run, submission
     from xrun.specs.handle import make_app_handle, parse_app_handle
 
-    if detach and (wait_ or log_):
-        raise UsageError("--detach goes with neither --wait nor --log")
-    if request_id == "":
-        raise UsageError("--request-id is empty; is the variable that it comes from set?")
     scheduler, session, app_id = parse_app_handle(handle)
     with own_runner(session, known=False) as runner:
-        before = _find(runner, make_app_handle(_real_name(scheduler), session, app_id))
+        before = _find(runner, make_app_handle(schedulers.own_name(scheduler), session, app_id))
         _go_to(before.folder)
         job = _job(before, session, changes, request_id)
-        info = submission.dryrun(runner, job, reproducible=dryrun)
+        info = submission.dryrun(runner, job, reproducible=after.dryrun)
         for text in differences(before, info) or ["nothing"]:
             output.notice(f"differs from {handle}: {text}")
-        if dryrun:
-            run.print_request(info, json_)
-            return 0
-        return run.submit(runner, info, wait_=wait_, log_=log_, detach=detach, json_=json_)
+        return run.submit(runner, info, after)
 
 
 def differences(before: Submission, info: AppDryRunInfo[Any]) -> list[str]:
@@ -163,9 +143,3 @@ def _pairs(changes: Sequence[str]) -> Iterator[tuple[str, str]]:
             raise UsageError(f"--with {key} is given twice")
         given.add(key)
         yield key, value
-
-
-def _real_name(scheduler: str) -> str:
-    from xrun import schedulers
-
-    return schedulers.ALIASES.get(scheduler, scheduler)

@@ -49,7 +49,7 @@ def _options(names: tuple[str, ...]) -> tuple[dict[str, Options], list[BrokenAns
     """By scheduler; one that was not asked for by name may be broken."""
     found: dict[str, Options] = {}
     broken: list[BrokenAnswer] = []
-    for name in [schedulers.ALIASES.get(n, n) for n in names] or schedulers.scheduler_names():
+    for name in [*map(schedulers.own_name, names)] or schedulers.scheduler_names():
         try:
             scheduler = schedulers.create_scheduler(name, "default")
         except XrunError as error:

@@ -28,15 +28,29 @@ def _of(cls: Any, title: str) -> dict[str, Any]:
     return {"title": title, "description": text, **schema_of(cls)}
 
 
-def _answers() -> dict[str, Builder]:
-    return {name: partial(_of, cls, f"An answer of xrun: {name}") for name, cls in ANSWERS.items()}
+def _answer(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = _open(_of(ANSWERS[name], f"An answer of xrun: {name}"))
+    return schema
+
+
+def _open(schema: Any) -> Any:
+    """The same schema, which lets keys pass that it doesn't know.
+
+    Who holds answers to a copy of it keeps working when they get new ones. What xrun reads stays closed, so that a
+    mistyped key is found.
+    """
+    if isinstance(schema, list):
+        return [_open(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _open(inner) for key, inner in schema.items() if (key, inner) != ("additionalProperties", False)}
 
 
 SCHEMAS: dict[str, Builder] = {
     "app": partial(_of, AppDef, "A job of xrun"),
     "config": config_schema,
     "job": partial(_of, Job, "What xrun run --stdin reads"),
-    **_answers(),
+    **{name: partial(_answer, name) for name in ANSWERS},
 }
 """Name of a file -> what makes its schema, with ``title`` and ``description``."""
 

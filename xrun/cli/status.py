@@ -64,4 +64,4 @@ def _check_roles(there: AppDescription, roles: Iterable[str]) -> None:
     known = [r.role for r in there.status.roles]
     for role in roles:
         if role not in known:
-            raise UnknownName("role", role, known)
+            raise UnknownName("role", role, known, code="XR079")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import click
 
 from xrun.cli import output
-from xrun.cli.job import own_runner
 from xrun.errors import InvalidComponent, UnknownName, UsageError
 from xrun.runner.job import Job, read_job
 from xrun.runner.runner import Runner
@@ -41,6 +41,51 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
+class After(NamedTuple):
+    """What is done with a request, beside or after sending it.
+
+    Attributes:
+        dryrun: it is only printed.
+        wait: stay until the job has ended.
+        log: print what it writes meanwhile.
+        detach: don't stay, also on a scheduler that usually does.
+        json: answer in JSON.
+    """
+
+    dryrun: bool
+    wait: bool
+    log: bool
+    detach: bool
+    json: bool
+
+
+def after_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command that submits with the options of `After`; it gets one as ``after``."""
+
+    @click.option("--dryrun", is_flag=True, help="Print what would be submitted; nothing is sent.")
+    @click.option("--wait", "wait_", is_flag=True, help="Wait for the end; exit 0, 1 or 7 by it.")
+    @click.option("--log", "log_", is_flag=True, help="Print what the job writes, and wait for its end.")
+    @click.option("--detach", is_flag=True, help="Print the handle and return, also on local.")
+    @click.option("--json", "json_", is_flag=True, help="The answer as JSON on stdout, and nothing else there.")
+    @functools.wraps(command)
+    def decorated(dryrun: bool, wait_: bool, log_: bool, detach: bool, json_: bool, **given: Any) -> Any:
+        if detach and (wait_ or log_):
+            raise UsageError("--detach goes with neither --wait nor --log")
+        return command(after=After(dryrun, wait_, log_, detach, json_), **given)
+
+    return decorated
+
+
+def _given(_: click.Context, __: click.Parameter, request_id: str | None) -> str | None:
+    if request_id == "":
+        raise UsageError("--request-id is empty; is the variable that it comes from set?")
+    return request_id
+
+
+request_id_option = click.option(
+    "--request-id", metavar="ID", callback=_given, help="Submit once: the same id and job give the same handle."
+)
+
 _WHERE = click.option("-s", "--scheduler", metavar="NAME", help="Where (default: as configured, else local).")
 
 
@@ -57,7 +102,7 @@ def options(command: Callable[..., Any], where: Callable[..., Any] = _WHERE) -> 
             click.option("-cfg", "--scheduler_args", "cfg", multiple=True, metavar="K=V,...", help="Its options."),
             click.option("--profile", metavar="NAME", help="A profile of xrun.toml; part of the handle."),
             click.option("--workspace", metavar="DIR", help=_WORKSPACE),
-            click.option("--request-id", metavar="ID", help="Submit once: the same id and job give the same handle."),
+            request_id_option,
             click.option("--stdin", is_flag=True, help="Read the job as JSON from stdin, instead of all the above."),
             click.option("--bare", is_flag=True, hidden=True),
             click.argument("component", required=False),
@@ -95,8 +140,6 @@ def asked(
         raise UsageError(f"the options of {component} stand behind it: xrun {component} ...")
     if bare and component and "." not in component and ":" not in component:
         raise UnknownName("verb or component", component, VERBS, "xrun builtins lists the components")
-    if request_id == "":
-        raise UsageError("--request-id is empty; is the variable that it comes from set?")
     return Job(
         component=component or None,
         words=list(args),
@@ -106,17 +149,6 @@ def asked(
         workspace=workspace,
         request_id=request_id,
     )
-
-
-@contextlib.contextmanager
-def runner_of(job: Job) -> Iterator[Runner]:
-    """A Runner for the job's profile.
-
-    Raises:
-        InvalidConfig: there is no such profile.
-    """
-    with own_runner(job.profile) as runner:
-        yield runner
 
 
 def component_of(runner: Runner, job: Job) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xrun.cli import output
+from xrun.cli import output, terminal
 from xrun.cli.job import await_end, existing, exit_code, own_runner, status_json
 from xrun.cli.times import Seconds
 
@@ -28,5 +28,5 @@ def wait(timeout: float | None, json_: bool, handle: str) -> int:
         if json_:
             output.answer_json(status_json(handle, end))
         else:
-            output.answer(f"{handle}\n{end.format()}")
+            output.answer("\n".join([handle, *map(terminal.clean, end.format().split("\n"))]))
         return exit_code(end)

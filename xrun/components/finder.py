@@ -112,15 +112,19 @@ def find(name: str) -> Component:
     return found
 
 
+def is_file(place: str) -> bool:
+    """Whether what stands before the colon of ``PLACE:FUNCTION`` is a file; else it is a module."""
+    return place.endswith(".py") or "/" in place or os.path.isfile(place)
+
+
 def _find_at(name: str) -> Component:
     from xrun.components import loading
 
     place, _, function = name.rpartition(":")
-    is_file = place.endswith(".py") or "/" in place or os.path.isfile(place)
     if not place or not function:
         message = f"{name!r} is no component; write FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
         raise UsageError(message, code="XR071")
-    module = loading.load_file(place) if is_file else loading.load_module(place)
+    module = loading.load_file(place) if is_file(place) else loading.load_module(place)
     found = getattr(module, function, None)
     if found is None:
         raise UnknownName("function", function, _functions(module), hint=f"looked in {place}")

@@ -10,10 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from xrun import plugins
-from xrun.components.finder import BUILTINS
+from xrun.components.finder import BUILTINS, is_file
 
 _LARGEST = 2 << 20  # bytes; parsing more takes longer than a person waits for a TAB
 _DEEPEST = 8  # nobody nests types that deep; an alias may name itself
@@ -83,12 +84,15 @@ def plugin_components() -> dict[str, str]:
 
 
 def module_file(name: str) -> str:
-    """Where a module's text is; empty if that can't be said. Unlike find_spec it doesn't import the packages around."""
+    """Where a module's text is; empty if that can't be said. Unlike find_spec it doesn't import the packages around.
+
+    The working directory comes last, as it does for `xrun.components.loading.load_module`.
+    """
     search: Any = None
     full, spec = "", None
     for part in name.split("."):
         full = f"{full}.{part}" if full else part
-        spec = next((s for f in sys.meta_path if (s := _spec(f, full, search))), None)
+        spec = _spec(full, search) or (_spec(full, [os.getcwd()]) if search is None else None)
         if spec is None:
             return ""
         search = list(spec.submodule_search_locations or [])
@@ -96,11 +100,12 @@ def module_file(name: str) -> str:
     return origin if origin and origin.endswith(".py") else ""
 
 
-def _spec(finder: Any, name: str, search: Any) -> Any:
-    try:
-        return finder.find_spec(name, search, None)
-    except Exception:  # noqa: BLE001 - other packages' finders may fail in any way; the name is then not found
-        return None
+def _spec(name: str, search: Any) -> Any:
+    for finder in sys.meta_path:
+        with suppress(Exception):  # other packages' finders may fail in any way; theirs is then not found
+            if spec := finder.find_spec(name, search, None):
+                return spec
+    return None
 
 
 def _place(component: str) -> tuple[str, str]:
@@ -111,7 +116,7 @@ def _place(component: str) -> tuple[str, str]:
         head, _, function = component.rpartition(".")
         target = registered.get(component) or (f"{registered[head]}:{function}" if head in registered else "")
     module, _, function = (target or component).rpartition(":")
-    if target is None and (module.endswith(".py") or "/" in module):
+    if target is None and is_file(module):
         return os.path.expanduser(module), function
     return module_file(module), function
 

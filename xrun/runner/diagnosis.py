@@ -12,12 +12,11 @@ import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from enum import Enum
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xrun import __version__, plugins, schedulers
-from xrun.errors import BackendUnavailable, InvalidConfig, UnknownName, WaitTimeout, XrunError
-from xrun.runner import requirements
+from xrun.errors import BackendUnavailable, InvalidConfig, WaitTimeout, XrunError
+from xrun.runner import filesystems, requirements
 from xrun.runner.defaults import Defaults
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
 
@@ -95,9 +94,7 @@ def diagnose(scheduler: str | None = None, patience: float = PATIENCE) -> Diagno
     """
     names = schedulers.scheduler_names()
     if scheduler is not None:
-        scheduler = schedulers.ALIASES.get(scheduler, scheduler)
-        if scheduler not in names:
-            raise UnknownName("scheduler", scheduler, names)
+        scheduler = schedulers.require_name(scheduler)
     files, config = _configuration(patience)
     used, wrong = _used(config) if scheduler is None else ([scheduler], [])
     registered = [plugin for group in GROUPS for plugin in plugins.registered(group)]
@@ -154,7 +151,7 @@ def _used(config: Config | None) -> tuple[list[str], list[Finding]]:
         found += _recent()
     except XrunError as error:
         wrong.append(Finding("home", "history", Verdict.BROKEN, str(error)))
-    return list(dict.fromkeys(schedulers.ALIASES.get(name, name) for name in found)), wrong
+    return list(dict.fromkeys(schedulers.own_name(name) for name in found)), wrong
 
 
 def _recent() -> list[str]:
@@ -165,13 +162,11 @@ def _recent() -> list[str]:
     """
     import time
 
+    from xrun.runner.history import History, Query
+
+    past = History(lambda _: None)
     try:
-        history = import_module("xrun.runner.history")
-    except ImportError:
-        return []
-    past = history.History(lambda _: None)
-    try:
-        rows = past.recent(history.Query(since=time.time() - _RECENT))
+        rows = past.recent(Query(since=time.time() - _RECENT))
     finally:
         past.close()
     return [row.handle.partition(":")[0] for row in rows]
@@ -213,23 +208,7 @@ def _home() -> Iterator[Finding]:
         place = os.path.dirname(place)
     there = os.statvfs(place)
     free = there.f_bavail * there.f_frsize
-    yield _ok("home", "disk", f"{_file_system(place)}, {free / 2**30:.1f} GiB free")
-
-
-def _file_system(folder: str) -> str:
-    """The kind of file system that a folder is on, as in ``ext4`` or ``nfs4``."""
-    best, kind = "", "unknown file system"
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return kind
-    real = os.path.realpath(folder)
-    for _, shown, type_, *_ in mounts:
-        point = shown.replace("\\040", " ")
-        if (real == point or real.startswith(f"{point.rstrip('/')}/")) and len(point) >= len(best):
-            best, kind = point, type_
-    return kind
+    yield _ok("home", "disk", f"{filesystems.kind(place) or 'unknown file system'}, {free / 2**30:.1f} GiB free")
 
 
 def _configuration(patience: float) -> tuple[list[Finding], Config | None]:

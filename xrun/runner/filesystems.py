@@ -14,15 +14,20 @@ _LOCAL |= {"tmpfs", "ubifs", "xfs", "zfs"}
 
 def is_local(folder: str) -> bool:
     """Whether a folder is on a file system of this machine alone, as far as is known; NFS and its like are not."""
+    return kind(folder) in _LOCAL
+
+
+def kind(folder: str) -> str:
+    """The type of the file system that holds a folder, as in ``ext4`` or ``nfs4``; empty if not known."""
     try:
         with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
-            return kind_of(os.path.realpath(folder), file.read()) in _LOCAL
+            return kind_of(os.path.realpath(folder), file.read())
     except OSError:
-        return False
+        return ""
 
 
 def kind_of(folder: str, mountinfo: str) -> str:
-    """The type of the file system that holds a folder, as in ``ext4`` or ``nfs4``; empty if not known.
+    """`kind`, from what the kernel says.
 
     Args:
         folder: an absolute path without symbolic links.

@@ -39,7 +39,7 @@ class GitQuery:
         self._lock = threading.Lock()
         self._output = b""
         self._answer: GitInfo | None = None
-        self._reader, self._process = -1, -1
+        self._reader, self._process, self._owner = -1, -1, os.getpid()
         try:
             self._start()
         except OSError:  # there is no git, or no process or descriptor is left
@@ -57,6 +57,11 @@ class GitQuery:
             finally:
                 self._lock.release()
         return self._answer
+
+    def __del__(self) -> None:
+        """Nobody will ask any more, as after a submission that failed: neither a process nor a pipe stays behind."""
+        if self._answer is None and self._process >= 0 and os.getpid() == self._owner:  # a fork may have closed it all
+            self._finish(GitInfo())
 
     def _start(self) -> None:
         self._reader, writer = os.pipe()

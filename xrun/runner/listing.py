@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from xrun import schedulers
-from xrun.errors import UnknownName, XrunError
+from xrun.errors import XrunError
 from xrun.runner.history import VERDICTS, Entry, Query, Seen
 from xrun.runner.runner import Runner
 from xrun.schedulers.descriptions import ListFilter
@@ -64,10 +64,7 @@ def list_jobs(runner: Runner, wanted: Wanted) -> Listing:
     Raises:
         UnknownName: there is no such scheduler.
     """
-    names = tuple(dict.fromkeys(schedulers.ALIASES.get(name, name) for name in wanted.schedulers))
-    for name in names:
-        if name not in schedulers.scheduler_names():
-            raise UnknownName("scheduler", name, schedulers.scheduler_names())
+    names = tuple(dict.fromkeys(map(schedulers.require_name, wanted.schedulers)))
     user = None if wanted.everything else user_name()
     notices: list[str] = []
     try:
@@ -81,7 +78,7 @@ def list_jobs(runner: Runner, wanted: Wanted) -> Listing:
         try:
             merged.add(runner.list(name, asked))
         except XrunError as error:
-            merged.silent.add(schedulers.ALIASES.get(name, name))
+            merged.silent.add(schedulers.own_name(name))
             notices.append(f"{name} can't be asked; {_LAST_KNOWN}: {error}")
     merged.ask(runner, notices)
     try:

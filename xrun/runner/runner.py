@@ -75,7 +75,7 @@ class Runner:
         self._scheduler_params = dict(scheduler_params or {})
         self.notices: Texts = []
         self._recorder = Recorder(self.notices, own_process=bool(self._scheduler_params.get("own_process")))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler that cancels may come while its own thread holds it
         self._schedulers: dict[tuple[str, str], Scheduler[Any]] = {}
 
     def __enter__(self) -> Runner:
@@ -403,7 +403,7 @@ class Runner:
         return self._scheduler(scheduler or self.defaults.scheduler, self.defaults.session)
 
     def _scheduler(self, name: str, session: str) -> Scheduler[Any]:
-        name = schedulers.ALIASES.get(name, name)
+        name = schedulers.own_name(name)
         with self._lock:
             found = self._schedulers.get((name, session))
             if found is None:

@@ -28,7 +28,16 @@ ALIASES = {"local_cwd": "local", "local_docker": "docker"}
 
 DEFAULT_SCHEDULER = "local"
 
-__all__ = ["ALIASES", "BUILTIN", "DEFAULT_SCHEDULER", "create_scheduler", "get_scheduler_factories", "scheduler_names"]
+__all__ = [
+    "ALIASES",
+    "BUILTIN",
+    "DEFAULT_SCHEDULER",
+    "create_scheduler",
+    "get_scheduler_factories",
+    "own_name",
+    "require_name",
+    "scheduler_names",
+]
 
 
 def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None = None) -> Scheduler[Any]:
@@ -43,11 +52,10 @@ def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None =
         UnknownName: there is none of that name, or its plugin can't be loaded.
         BackendError: a plugin's factory fails.
     """
-    name = ALIASES.get(name, name)
+    name = own_name(name)
     factory = _load(name)
     if factory is None:
-        hint = plugins.broken_hint(plugins.SCHEDULERS, name)
-        raise UnknownName("scheduler", name, scheduler_names(), hint, code="XR075")
+        raise _unknown(name)
     if name in BUILTIN:
         return factory(session, **(params or {}))
     try:
@@ -56,6 +64,23 @@ def create_scheduler(name: str, session: str, params: Mapping[str, Any] | None =
         raise
     except Exception as error:
         raise BackendError(f"scheduler {name} can't be made: {type(error).__name__}: {error}", code="XR092") from error
+
+
+def own_name(name: str) -> str:
+    """The name that we give a scheduler, whether it was named by that or by an alias."""
+    return ALIASES.get(name, name)
+
+
+def require_name(name: str) -> str:
+    """`own_name` of a scheduler that there is; nothing of it is imported.
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    name = own_name(name)
+    if name not in BUILTIN and name not in scheduler_names():
+        raise _unknown(name)
+    return name
 
 
 def scheduler_names() -> list[str]:
@@ -67,6 +92,11 @@ def get_scheduler_factories() -> dict[str, SchedulerFactory]:
     """Name -> factory, for every scheduler that can be loaded."""
     found = {name: _load(name) for name in scheduler_names()}
     return {name: factory for name, factory in found.items() if factory is not None}
+
+
+def _unknown(name: str) -> UnknownName:
+    hint = plugins.broken_hint(plugins.SCHEDULERS, name)
+    return UnknownName("scheduler", name, scheduler_names(), hint, code="XR075")
 
 
 def _load(name: str) -> SchedulerFactory | None:

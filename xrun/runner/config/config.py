@@ -104,7 +104,7 @@ class Config:
     def scheduler_names(self) -> list[str]:
         """Names of the schedulers that any table is about, aliases resolved."""
         named = {name for at in self._levels() for file in self.files for name in _part(file.table, *at, "schedulers")}
-        return sorted({schedulers.ALIASES.get(name, name) for name in named})
+        return sorted({schedulers.own_name(name) for name in named})
 
     def require_profile(self, name: str) -> None:
         """Does nothing if there is such a profile.

@@ -44,7 +44,7 @@ def template(names: Sequence[str]) -> str:
     Raises:
         UnknownName: there is no such scheduler.
     """
-    parts = [_HEAD, _table("run", _run_lines(schedulers.ALIASES.get(names[0], names[0])))]
+    parts = [_HEAD, _table("run", _run_lines(schedulers.own_name(names[0])))]
     for name in names:
         scheduler = schedulers.create_scheduler(name, DEFAULT_SESSION)
         parts.append(_table(f"schedulers.{scheduler.name}", (_option_line(o) for _, o in scheduler.run_opts())))
