@@ -6,6 +6,7 @@ long.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -270,7 +271,11 @@ def _git() -> Finding:
 
 
 def _probe(name: str) -> list[Probe]:
+    from xrun.runner import config
+
     scheduler = schedulers.create_scheduler(name, "default")
+    with contextlib.suppress(XrunError):  # what is wrong with the configuration is said elsewhere
+        scheduler.configured = config.load().scheduler_options(name, scheduler.run_opts())
     try:
         return scheduler.probe()
     finally:

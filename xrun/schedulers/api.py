@@ -64,6 +64,8 @@ class Scheduler(abc.ABC, Generic[R]):
 
     def __init__(self, session: str = DEFAULT_SESSION) -> None:
         self.session = session
+        self.configured: Mapping[str, Any] = {}
+        """What the configuration says of its options, for `probe`; jobs bring their own."""
 
     # --- what a backend writes -------------------------------------------------------------------------------------
 

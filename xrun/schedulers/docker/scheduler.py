@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xrun.errors import InvalidValue, XrunError
+from xrun.errors import InvalidValue
 from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
@@ -155,15 +155,14 @@ class DockerScheduler(Scheduler[DockerRequest]):
                 changes.wait(_LOOK_AGAIN if left is None else min(left, _LOOK_AGAIN))
 
     def probe(self) -> list[Probe]:
-        """The engine answers."""
+        """Engine, limits, disk, GPUs, and the registry if one is configured."""
+        from xrun.schedulers.docker import probes
+
+        engine = Engine(patience=probes.PATIENCE)
         try:
-            with self._engine.doing("ask its version") as api:
-                version = api.version()
-        except XrunError as error:
-            return [Probe("engine", False, str(error))]
-        return [
-            Probe("engine", True, f"{version.get('Version')} (API {version.get('ApiVersion')}) at {self._engine.host}")
-        ]
+            return probes.look(engine, self.configured)
+        finally:
+            engine.close()
 
     def close(self) -> None:
         """Lets go of the connection."""
