@@ -35,6 +35,11 @@ def dryrun(bench: Bench) -> Iterator[Row]:
     yield in_clicks(bench, "render utils.echo", {"xrun": render, "floor": floor, "torchx": torchx}, 2.5)
     run = bench.launcher("xrun", "run", "--dryrun", "utils.echo")
     yield in_clicks(bench, "run --dryrun utils.echo", {"xrun": run, "floor": floor, "torchx": torchx}, 2.5)
+    on_docker = ("-s", "docker", "-cfg", "image=busybox", "utils.echo")
+    render_docker = {"xrun": bench.launcher("xrun", "render", *on_docker), "floor": floor}
+    yield in_clicks(bench, "render -s docker utils.echo", render_docker, 2.5)
+    run_docker = {"xrun": bench.launcher("xrun", "run", "--dryrun", *on_docker), "floor": floor}
+    yield in_clicks(bench, "run --dryrun -s docker utils.echo", run_docker, 2.5)
     yield Row(
         "render utils.echo, most memory",
         "MiB",

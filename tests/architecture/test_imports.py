@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 HEAVY = {
     "asyncio",
+    "docker",
     "docstring_parser",
     "fsspec",
     "hypothesis",
@@ -22,6 +23,7 @@ HEAVY = {
     "pathspec",
     "platformdirs",
     "pytest",
+    "requests",
     "rich",
     "sqlite3",
     "tomlkit",
@@ -29,6 +31,7 @@ HEAVY = {
     "torch",
     "typing_extensions",
     "urllib.request",
+    "urllib3",
     "yaml",
 }
 
@@ -69,6 +72,12 @@ def test_help_imports_nothing_heavy(bare: set[str], words: list[str]) -> None:
     modules = modules_after(SHOW_HELP.format(words=words))
 
     assert not (modules - bare) & HELP
+
+
+@pytest.mark.parametrize("verb", [["render"], ["run", "--dryrun"], ["check"]], ids=" ".join)
+def test_a_docker_dry_run_needs_no_sdk(bare: set[str], verb: list[str]) -> None:
+    words = [*verb, "-s", "docker", "-cfg", "image=x", "utils.echo"]
+    assert not modules_after(SHOW_HELP.format(words=words)) & {"docker", "requests", "urllib3"}
 
 
 @pytest.mark.parametrize(

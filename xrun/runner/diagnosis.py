@@ -6,6 +6,7 @@ long.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -249,7 +250,13 @@ def _git() -> Finding:
 
 
 def _probe(name: str) -> list[Probe]:
+    from xrun.runner import config
+
     scheduler = schedulers.create_scheduler(name, "default")
+    with contextlib.suppress(XrunError):  # what is wrong with the configuration is said elsewhere
+        options = scheduler.run_opts()
+        configured = options.resolve(config.load().scheduler_options(scheduler.name, options))
+        scheduler.configured = lambda: configured
     try:
         return scheduler.probe()
     finally:

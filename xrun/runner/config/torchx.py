@@ -25,8 +25,6 @@ from xrun.specs.values import decode
 _NAMES = {"slurm": {"job_dir": "job_root", "mail-user": "mail_user", "mail-type": "mail_type"}}
 """TorchX's options of a scheduler that have another name here."""
 
-_DOCKER = "local_docker"
-
 
 def convert(path: Path) -> str:
     """The text of an ``xrun.toml`` that says what a ``.torchxconfig`` says.
@@ -65,7 +63,7 @@ def _run(entries: Mapping[str, str]) -> Iterator[str]:
         if key not in RUN:
             yield _comment(key, text, f"give --{key.replace('_', '-')} on the command line")
         elif key == "scheduler":
-            name = _own_name(text)
+            name = schedulers.own_name(text)
             yield _entry(key, name) if name in schedulers.scheduler_names() else _comment(key, name, "not there yet")
         else:
             yield _entry(key, text.removeprefix("file://"))
@@ -84,7 +82,7 @@ def _component(name: str, entries: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scheduler(name: str, entries: Mapping[str, str]) -> Iterator[str]:
-    own = _own_name(name)
+    own = schedulers.own_name(name)
     try:
         options = schedulers.create_scheduler(own, DEFAULT_SESSION).run_opts()
     except UnknownName:
@@ -93,10 +91,6 @@ def _scheduler(name: str, entries: Mapping[str, str]) -> Iterator[str]:
     yield f"[schedulers.{key_text(own)}]"
     names = _NAMES.get(own, {})
     yield from _typed({names.get(key, key): text for key, text in entries.items()}, _hints(options))
-
-
-def _own_name(scheduler: str) -> str:
-    return "docker" if scheduler == _DOCKER else schedulers.own_name(scheduler)
 
 
 def _typed(entries: Mapping[str, str], hints: Mapping[str, Any]) -> Iterator[str]:

@@ -34,10 +34,12 @@ class Engine:
     Args:
         host: its address, as ``unix:///var/run/docker.sock`` or ``tcp://host:2376``; empty for that of the environment
             (DOCKER_HOST) or the docker command line's current context.
+        patience: seconds that it has for an answer.
     """
 
-    def __init__(self, host: str = "") -> None:
+    def __init__(self, host: str = "", patience: float = _TIMEOUT) -> None:
         self._host = host
+        self._patience = patience
         self._lock = threading.Lock()
         self._api: Any = None
         self._pid = 0
@@ -124,7 +126,7 @@ class Engine:
             _knock(self.host)
             kwargs = docker.utils.kwargs_from_env()
             kwargs["base_url"] = self.host
-            return docker.APIClient(version="auto", timeout=_TIMEOUT, **kwargs)
+            return docker.APIClient(version="auto", timeout=self._patience, **kwargs)
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._unavailable(error) from error
 

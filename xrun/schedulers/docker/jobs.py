@@ -8,9 +8,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from xrun.errors import InvalidValue, XrunError
+from xrun.errors import InvalidValue
 from xrun.schedulers import secrets
-from xrun.schedulers.api import AppDescription, ListedApp, Probe
+from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.docker import containers, labels, logs, request, states, submission, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.events import Changes
@@ -113,17 +113,6 @@ class Jobs:
                 if not any(not is_terminal(d.status.state) for d in found.values()) or (left is not None and left <= 0):
                     return
                 changes.wait(_LOOK_AGAIN if left is None else min(left, _LOOK_AGAIN))
-
-    def probe(self) -> list[Probe]:
-        """The engine answers."""
-        try:
-            with self._engine.doing("ask its version") as api:
-                version = api.version()
-        except XrunError as error:
-            return [Probe("engine", False, str(error))]
-        return [
-            Probe("engine", True, f"{version.get('Version')} (API {version.get('ApiVersion')}) at {self._engine.host}")
-        ]
 
     # --- looking ---------------------------------------------------------------------------------------------------
 

@@ -120,8 +120,16 @@ class DockerScheduler(Scheduler[DockerRequest]):
         return self._jobs.watch(app_ids, timeout)
 
     def probe(self) -> list[Probe]:
-        """The engine answers."""
-        return self._jobs.probe()
+        """Engine, limits, disk, GPUs, and the registry if one is configured."""
+        from xrun.schedulers.docker import probes
+        from xrun.schedulers.docker.client import Engine
+
+        configured = self.configured()
+        engine = Engine(configured.host, patience=probes.PATIENCE)
+        try:
+            return probes.look(engine, vars(configured))
+        finally:
+            engine.close()
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -12,8 +12,8 @@ from xrun.schedulers.docker.client import Engine, Refused
 _UNKNOWN, _REFUSED = "XR135", "XR136"
 _INTERVAL = 1.0  # seconds between lines about a transfer
 
-_NO_IMAGE = ("not found", "manifest unknown", "does not exist", "pull access denied", "no matching manifest")
-_NO_ACCESS = ("denied", "unauthorized", "no basic auth", "authentication required", "forbidden")
+NO_IMAGE = ("not found", "manifest unknown", "does not exist", "pull access denied", "no matching manifest")
+NO_ACCESS = ("denied", "unauthorized", "no basic auth", "authentication required", "forbidden")
 _NO_REGISTRY = (
     *("connection refused", "no such host", "timeout", "timed out", "unreachable", "no route", "connection reset"),
     *("EOF", "server misbehaving", "temporary failure"),
@@ -111,9 +111,9 @@ def _explained(what: str, reason: str) -> BackendError | BackendUnavailable:
     what, reason, low = " ".join(what.split()), " ".join(reason.split()), reason.lower()
     if any(words.lower() in low for words in _NO_REGISTRY):
         return BackendUnavailable(f"{what}: its registry can't be reached ({reason})")
-    if any(words in low for words in _NO_IMAGE):
+    if any(words in low for words in NO_IMAGE):
         fix = "check its name and tag; if it is private, docker login first"
         return BackendError(f"{what}: {reason}; {fix}", code=_UNKNOWN)
-    if any(words in low for words in _NO_ACCESS):
+    if any(words in low for words in NO_ACCESS):
         return BackendError(f"{what}: {reason}; docker login to its registry, with the right to it", code=_REFUSED)
     return BackendError(f"{what}: {reason}", code=_REFUSED)
