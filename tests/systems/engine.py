@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +93,25 @@ def docker(system: DockerSystem, *words: str, stdin: bytes = b"") -> bytes:
     return done.stdout
 
 
+def restart(system: DockerSystem, *, live: bool = True, between: Callable[[], object] = lambda: None) -> None:
+    """Ends the engine and starts it again.
+
+    Args:
+        system: which.
+        live: whether its containers go on meanwhile (live-restore).
+        between: called when it is away.
+    """
+    folder = str(Path(system.socket).parent)
+    env = {**os.environ, "XRUN_LIVE_RESTORE": "true" if live else "false"}
+    steps = [("engine-down", between), ("engine-up", lambda: None)]
+    if not live:  # it decides about containers at its end by how it was started
+        steps = [("engine-down", lambda: None), ("engine-up", lambda: None), *steps]
+    for verb, then in steps:
+        done = subprocess.run([SCRIPT, verb, folder], env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        then()
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -116,6 +135,7 @@ class CutLine:
         self._server.listen()
         self._words, self._answered = b"", False
         self.cuts = 0
+        self.requests: list[str] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, words: str, *, answered: bool) -> None:
@@ -149,6 +169,8 @@ class CutLine:
             answers = threading.Thread(target=self._answers, args=(engine, client, cut), daemon=True)
             answers.start()
             while data := client.recv(65536):
+                if data.startswith((b"GET ", b"POST ", b"DELETE ", b"HEAD ", b"PUT ")):
+                    self.requests.append(data.partition(b" HTTP/")[0].decode())
                 if self._words and self._words in data:
                     self._words = b""
                     self.cuts += 1

@@ -21,9 +21,10 @@ T = TypeVar("T")
 
 NOT_THERE, CONFLICT, NOT_MODIFIED, FORBIDDEN = 404, 409, 304, 403
 _SIDE_BY_SIDE, _STOPS = 16, 256
-_TRIES = 3  # for a call that the connection was lost in
+_PAUSES = (0.1, 0.3)  # seconds before a call is made again that the connection was lost in
 _REGISTERED = 5.0  # seconds in which a name that is taken must be there to be looked at
 _SIGNAL_BASE, _LAST_SIGNAL = 128, 64
+_STOP_SIGNALS, _AROUND = ("SIGTERM", "SIGKILL"), 120.0  # seconds from an engine's end to its next start
 _KILLED = _SIGNAL_BASE + 9
 _MAX_ERROR, _MAX_LINE = 1 << 16, 500
 _INIT_FAILED = re.compile(r"\[FATAL tini \(\d+\)\] exec (.*) failed: (.*)")
@@ -69,9 +70,13 @@ class State(NamedTuple):
 def apps(engine: Engine, app_id: str | None = None) -> dict[str, Found]:
     """One app, or all there are, in one call."""
     label = labels.APP_ID if app_id is None else f"{labels.APP_ID}={app_id}"
-    with engine.doing("list containers") as api:
-        rows = api.containers(all=True, filters={"label": label})
-    return labels.parse(rows)
+
+    def call() -> Sequence[Mapping[str, Any]]:
+        with engine.doing("list containers") as api:
+            rows: Sequence[Mapping[str, Any]] = api.containers(all=True, filters={"label": label})
+        return rows
+
+    return labels.parse(_again(call))
 
 
 def create(engine: Engine, name: str, config: Mapping[str, Any]) -> bool:
@@ -80,20 +85,29 @@ def create(engine: Engine, name: str, config: Mapping[str, Any]) -> bool:
     Returns:
         False if there is one of that name, and it is of another submission.
     """
-    for tries_left in reversed(range(_TRIES)):
+
+    def call() -> None:
+        with engine.doing(f"create container {name}") as api:
+            api.create_container_from_config(dict(config), name)
+
+    try:
+        _again(call)
+        return True
+    except Refused as error:
+        if error.status == CONFLICT and "already in use" in str(error):
+            mine = config["Labels"].get(labels.SUBMISSION)
+            return mine is not None and _label(engine, name, labels.SUBMISSION) == mine
+        raise
+
+
+def _again(call: Callable[[], T]) -> T:
+    """Makes a call that may be repeated, again if the connection is lost in it."""
+    for pause in _PAUSES:
         try:
-            with engine.doing(f"create container {name}") as api:
-                api.create_container_from_config(dict(config), name)
-            return True
+            return call()
         except BackendUnavailable:
-            if not tries_left:
-                raise
-        except Refused as error:
-            if error.status == CONFLICT and "already in use" in str(error):
-                mine = config["Labels"].get(labels.SUBMISSION)
-                return mine is not None and _label(engine, name, labels.SUBMISSION) == mine
-            raise
-    raise AssertionError
+            time.sleep(pause)  # the engine may still be at it
+    return call()
 
 
 def _label(engine: Engine, name: str, label: str) -> str | None:
@@ -115,18 +129,16 @@ def start(engine: Engine, container: str) -> None:
     Raises:
         Refused: it can't be started; its inspection says why too.
     """
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            with engine.doing(f"start container {container[:12]}") as api:
-                api.start(container)
-            return
-        except BackendUnavailable:
-            if not tries_left:
-                raise
-        except Refused as error:
-            if error.status not in (NOT_MODIFIED, NOT_THERE):
-                raise
-            return
+
+    def call() -> None:
+        with engine.doing(f"start container {container[:12]}") as api:
+            api.start(container)
+
+    try:
+        _again(call)
+    except Refused as error:
+        if error.status not in (NOT_MODIFIED, NOT_THERE):
+            raise
 
 
 def stop(engine: Engine, containers: Iterable[Seen], grace: float) -> None:
@@ -157,9 +169,13 @@ def remove(engine: Engine, container: str) -> bool:
 
 def create_network(engine: Engine, app_id: str, own_labels: Mapping[str, str]) -> None:
     """Creates an app's network if it is not there."""
-    try:
+
+    def call() -> None:
         with engine.doing(f"create network {app_id}") as api:
             api.create_network(app_id, driver="bridge", check_duplicate=True, labels=dict(own_labels))
+
+    try:
+        _again(call)
     except Refused as error:
         if error.status != CONFLICT:
             raise
@@ -309,9 +325,21 @@ def explain(engine: Engine, container: str, state: State) -> tuple[str, str]:
         return state.note, ""
     try:
         detail = read_error_file(engine, container)
-        return outcome.error_line(detail) or last_error_line(engine, container), detail
+        error = outcome.error_line(detail)
+        if not error and state.signal in _STOP_SIGNALS and 0 <= engine_began(engine) - state.ended < _AROUND:
+            error = "the engine was stopped or restarted"
+        return error or last_error_line(engine, container), detail
     except XrunError:
         return "", ""  # gone meanwhile; the exit code is known all the same
+
+
+def engine_began(engine: Engine) -> float:
+    """When the engine started with no container running, Unix seconds: it makes its bridge then; 0 if not known."""
+    try:
+        with engine.doing("look at the bridge") as api:
+            return _time(api.inspect_network("bridge")["Created"])
+    except Refused:
+        return 0.0
 
 
 def side_by_side(calls: Sequence[Callable[[], T]], limit: int = _SIDE_BY_SIDE) -> list[T]:

@@ -144,15 +144,25 @@ class _Followers:
 
     def watch(self, more: Callable[[set[str]], Sequence[Seen] | None]) -> None:
         """Adds containers that are made meanwhile, until there won't be any."""
-        try:
-            while not self._stopped.is_set():
+        lost = 0.0
+        while not self._stopped.is_set():
+            try:
                 found = more(set(self._known))
-                if found is None:
+            except BackendUnavailable as error:
+                lost = lost or time.monotonic()
+                if time.monotonic() - lost > _AWAY:
+                    self._put(error)
                     break
-                for c in found:
-                    self.add(c, _Position())
-        except Exception as error:  # noqa: BLE001 - raised where it is read
-            self._put(error)
+                self._stopped.wait(_RETRY)
+                continue
+            except Exception as error:  # noqa: BLE001 - raised where it is read
+                self._put(error)
+                break
+            lost = 0.0
+            if found is None:
+                break
+            for c in found:
+                self.add(c, _Position())
         self._close_one()
 
     def chunks(self) -> Iterator[LogChunk]:

@@ -227,8 +227,8 @@ def _role_lines(request: DockerRequest, r: int, role: Role) -> list[str]:
     flags = [f"--name {name}$k", f"--hostname {host}$k", *_resource_flags(config, request.options)]
     if request.is_gang:
         flags.append(f"--network {request.app_id} --network-alias {host}$k")
-    own = {**request.options.env, **role.env}
     env = dict(pair.split("=", 1) for pair in config["Env"])
+    own = role.env
     texts = {name: _word(own[name], values) if name in own else shlex.quote(text) for name, text in env.items()}
     texts["XRUN_REPLICA_ID"] = "$k"
     flags += [f"-e {name}={text}" for name, text in texts.items()]
@@ -256,12 +256,20 @@ def _resource_flags(config: Mapping[str, Any], options: DockerOptions) -> list[s
     flags += [f"--memory {host['Memory']} --memory-swap {host['MemorySwap']}"] if "Memory" in host else []
     flags += [f"--shm-size {host['ShmSize']}"] if "ShmSize" in host else []
     for m in host["Mounts"]:
-        end = ",readonly" if m["ReadOnly"] else ""
-        flags.append("--mount " + shlex.quote(f"type={m['Type']},source={m['Source']},target={m['Target']}{end}"))
+        fields = [f"type={m['Type']}", f"source={m['Source']}", f"target={m['Target']}"]
+        fields += ["readonly"] if m["ReadOnly"] else []
+        flags.append("--mount " + shlex.quote(",".join(_csv(field) for field in fields)))
     for d in host["Devices"]:
         flags.append("--device " + shlex.quote(f"{d['PathOnHost']}:{d['PathInContainer']}:{d['CgroupPermissions']}"))
     flags += [f"--publish {port.partition('/')[0]}" for port in host.get("PortBindings", ())]
-    return [*flags, "--log-driver local"]
+    log = host["LogConfig"]
+    flags += [f"--log-driver {log['Type']}", *(f"--log-opt {name}={text}" for name, text in log["Config"].items())]
+    return [*flags, f"--stop-signal {config['StopSignal']}"]
+
+
+def _csv(field: str) -> str:
+    """One field of a line of values that commas separate."""
+    return '"' + field.replace('"', '""') + '"' if any(c in field for c in ',"\n\r') else field
 
 
 def _word(text: str, values: Mapping[str, str]) -> str:

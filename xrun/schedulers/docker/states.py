@@ -170,7 +170,10 @@ def _failed(found: Found, statuses: Sequence[RoleStatus]) -> ReplicaStatus | Non
 
 def _reason(found: Found, state: AppState, failed: ReplicaStatus | None) -> str:
     if found.verdict is not None:
-        return found.verdict.reason
+        reason = found.verdict.reason
+        # an engine that is stopped shows why only when it is back, after the end was decided
+        later = failed is not None and failed.error and reason.endswith(f"failed: {failed.outcome}")
+        return f"{reason}: {failed.error}" if failed is not None and later else reason
     if state is AppState.FAILED and failed is not None:
         error = f": {failed.error}" if failed.error else ""
         return f"{failed.role}/{failed.id} failed: {failed.outcome}{error}"
