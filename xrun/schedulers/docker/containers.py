@@ -231,9 +231,8 @@ def remove_app(engine: Engine, found: Found) -> bool:
 
 def decide(engine: Engine, found: Found, verdict: Verdict) -> None:
     """Records how an app ends; the first to do so is right."""
-    head = found.head or found.containers[0]
     config = {
-        "Image": inspect(engine, head.id)["Image"],
+        "Image": _some_image(engine, found),
         "Labels": labels.of_verdict(found.app_id, verdict),
         "Cmd": ["-"],
         "Entrypoint": ["-"],
@@ -246,6 +245,14 @@ def decide(engine: Engine, found: Found, verdict: Verdict) -> None:
         if error.status != NOT_THERE:
             raise
         create(engine, name, {**config, "Image": _empty_image(engine)})  # somebody forced the image's removal
+
+
+def _some_image(engine: Engine, found: Found) -> str:
+    """The image of any container; one that is being made is listed a moment before it can be looked at."""
+    for c in sorted(found.containers, key=lambda c: c.state == "created"):
+        with contextlib.suppress(Refused):
+            return str(inspect(engine, c.id)["Image"])
+    return _empty_image(engine)
 
 
 def _empty_image(engine: Engine) -> str:
