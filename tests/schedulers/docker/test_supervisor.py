@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from xrun.errors import BackendUnavailable
 from xrun.runner import Runner, get_runner
 from xrun.schedulers.docker import containers, supervisor
 from xrun.schedulers.docker.client import Engine
+from xrun.schedulers.docker.labels import Verdict
 from xrun.specs.app import AppDef
 from xrun.specs.identity import make_app_id
 from xrun.specs.mounts import BindMount
 from xrun.specs.role import RetryPolicy
 from xrun.specs.states import AppState
-from xrun.specs.status import AppStatus
 
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
 
@@ -49,6 +50,10 @@ def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
 
 def app_id_of(handle: str) -> str:
     return handle.rpartition("/")[2]
+
+
+def is_without_supervisor(handle: str) -> bool:
+    return not supervisors(app_id_of(handle))
 
 
 def running(system: DockerSystem, handle: str) -> list[str]:
@@ -151,7 +156,7 @@ def test_delete_at_any_moment_of_retries_leaves_nothing(runner: Runner, docker_s
         time.sleep(chance.uniform(0, 1.5))  # the moment is what is drawn
         runner.delete(handle)
         assert left(docker_system, handle) == []
-        until(lambda handle=handle: not supervisors(app_id_of(handle)))
+        until(partial(is_without_supervisor, handle))
         assert left(docker_system, handle) == []
 
 
@@ -161,19 +166,19 @@ def test_a_supervisor_whose_deeds_have_no_effect_does_not_spin(
     handle = run(runner, sh(UNTIL_STOPPED))
     reaches(runner, handle, "ready")
     found = containers.apps(engine)[app_id_of(handle)]
-    containers.decide(engine, found, containers.Verdict("CANCELLED", "cancelled", None, time.time()))
+    containers.decide(engine, found, Verdict("CANCELLED", "cancelled", None, time.time()))
     calls: list[float] = []
     real = containers.stop
 
     def stop(*words: Any) -> None:
         calls.append(time.monotonic())
-        if len(calls) == 3:
+        if len(calls) == 8:
             real(*words)
 
     monkeypatch.setattr(containers, "stop", stop)
     supervisor.supervise(engine, app_id_of(handle))
-    assert len(calls) == 3
-    assert calls[2] - calls[1] > 0.02
+    assert len(calls) == 8
+    assert calls[-1] - calls[0] > 0.5
     ends(runner, handle, CANCELLED)
 
 
@@ -191,14 +196,14 @@ def test_who_waits_outlasts_an_engine_that_is_away(
     mount = BindMount(str(tmp_path), str(tmp_path))
     handle = run(runner, sh(script, num_replicas=replicas, mounts=[mount]))
     reaches(runner, handle, "ready", k=replicas - 1)
-    found: list[AppStatus | None | Exception] = []
+    seen: list[AppState | Exception] = []
     lines: list[str] = []
 
     def wait() -> None:
         try:
-            found.append(runner.wait(handle, timeout=100))
+            seen.extend(there.status.state for there in runner.watch(handle, 100) if there is not None)
         except Exception as error:  # noqa: BLE001 - shown below
-            found.append(error)
+            seen.append(error)
 
     def read() -> None:
         with get_runner() as own:
@@ -207,7 +212,7 @@ def test_who_waits_outlasts_an_engine_that_is_away(
     threads = [threading.Thread(target=target) for target in (wait, read)]
     for thread in threads:
         thread.start()
-    until(threads[1].is_alive)
+    until(lambda: seen and lines)
 
     def end_meanwhile() -> None:
         (tmp_path / "go").touch()
@@ -217,10 +222,9 @@ def test_who_waits_outlasts_an_engine_that_is_away(
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
-    (status_,) = found
-    assert isinstance(status_, AppStatus), status_
-    assert status_.state == SUCCEEDED, status_.msg
-    assert lines == ["ready\n", "last\n"]
+    assert seen[-1] == SUCCEEDED
+    # what a container writes whose engine is away the engine reads later, unless the container has ended by then
+    assert [x for x in lines if x != "last\n"] == ["ready\n"]
 
 
 def test_an_engine_that_is_away_from_the_beginning_is_told_of_at_once(
@@ -238,10 +242,9 @@ def test_an_engine_that_is_away_from_the_beginning_is_told_of_at_once(
 FORKED = """
 import os, sys, threading
 from xrun.runner import get_runner
-from xrun.schedulers.docker.client import Engine
 with get_runner() as runner:
     state = runner.status(sys.argv[1]).state
-    engine = runner._scheduler("docker", "default")._engine if hasattr(runner, "_scheduler") else Engine()
+    engine = runner._scheduler("docker", "default")._engine
     engine._lock.acquire()  # as a thread may have it that connects meanwhile
     pid = os.fork()
     if not pid:
