@@ -136,6 +136,7 @@ class CutLine:
         self._words, self._answered = b"", False
         self.cuts = 0
         self.requests: list[str] = []
+        self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, words: str, *, answered: bool) -> None:
@@ -146,6 +147,14 @@ class CutLine:
             answered: let the engine do it, and cut when its answer comes; else it never hears of it.
         """
         self._words, self._answered = words.encode(), answered
+
+    def drop(self) -> int:
+        """Cuts every connection there is; gives their number."""
+        there = list(self._open)
+        for client in there:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        return len(there)
 
     def close(self) -> None:
         """Nobody gets through any more."""
@@ -163,6 +172,8 @@ class CutLine:
     def _serve(self, client: socket.socket) -> None:
         with ExitStack() as stack, suppress(OSError):
             stack.callback(client.close)
+            self._open.add(client)
+            stack.callback(self._open.discard, client)
             engine = stack.enter_context(socket.socket(socket.AF_UNIX))
             engine.connect(self._to)
             cut = threading.Event()

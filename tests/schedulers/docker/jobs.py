@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.systems.engine import IMAGE, DockerSystem, docker
@@ -63,3 +64,16 @@ def left(system: DockerSystem, handle: str) -> list[str]:
     names += docker(system, "network", "ls", *only, "--format", "{{.Name}}")
     names += docker(system, "volume", "ls", *only, "--format", "{{.Name}}")
     return sorted(names.decode().split())
+
+
+def supervisors(app_id: str) -> list[int]:
+    """The pids of an app's supervisors."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"xrun.schedulers.docker.supervisor" in words and app_id.encode() in words and b"sh" not in words[:1]:
+            found.append(int(folder.name))
+    return found

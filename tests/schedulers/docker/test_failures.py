@@ -119,11 +119,13 @@ def test_the_only_replica_is_removed_by_somebody(runner: Runner, docker_system: 
     assert runner.status(handle) is None
 
 
-def test_docker_stop_is_an_end_like_any_other(runner: Runner, docker_system: DockerSystem) -> None:
+def test_docker_stop_is_an_end_like_any_other_and_is_named(runner: Runner, docker_system: DockerSystem) -> None:
     handle = run(runner, sh("trap 'exit 4' TERM; echo ready; sleep 100 & wait", num_replicas=2))
     reaches(runner, handle, "ready", k=1)
     docker(docker_system, "stop", f"{handle.rpartition('/')[2]}-main-1")
-    assert ends(runner, handle, FAILED).msg == "main/1 failed: exit 4"
+    assert ends(runner, handle, FAILED).msg == (
+        "main/1 failed: exit 4: somebody sent it SIGTERM, as docker stop and docker kill do"
+    )
 
 
 def test_a_paused_container_can_be_cancelled(runner: Runner, docker_system: DockerSystem) -> None:

@@ -13,6 +13,7 @@ from xrun.errors import BackendError, BackendUnavailable
 
 _LIBRARY, _UNREACHABLE, _REFUSED, _CONTEXT = "XR120", "XR121", "XR122", "XR123"
 _TIMEOUT = 60
+_AWAY = (502, 503, 504)  # statuses of what stands before an engine that is away
 
 
 class Refused(BackendError):
@@ -42,7 +43,7 @@ class Engine:
         self._patience = patience
         self._lock = threading.Lock()
         self._api: Any = None
-        self._pid = 0
+        self._pid = os.getpid()
 
     @property
     def host(self) -> str:
@@ -57,9 +58,10 @@ class Engine:
             BackendError: the SDK is not installed.
             BackendUnavailable: the engine does not answer.
         """
+        self._notice_fork()
         with self._lock:
-            if self._api is None or self._pid != os.getpid():  # a connection is not shared over a fork
-                self._api, self._pid = self._connect(), os.getpid()
+            if self._api is None:
+                self._api = self._connect()
             return self._api
 
     @contextmanager
@@ -82,6 +84,8 @@ class Engine:
         except APIError as error:
             text = str(error.explanation or error).strip().splitlines()
             status = int(error.status_code or 500)
+            if status in _AWAY:
+                raise self._unavailable(error) from error
             raise Refused(f"docker can't {what}: {' '.join(text) or error}", status) from error
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._unavailable(error) from error
@@ -109,10 +113,16 @@ class Engine:
 
     def close(self) -> None:
         """Lets go of the connection."""
+        self._notice_fork()
         with self._lock:
-            if self._api is not None and self._pid == os.getpid():
+            if self._api is not None:
                 self._api.close()
             self._api = None
+
+    def _notice_fork(self) -> None:
+        """A connection is not shared over a fork, and a lock may have been held by a thread that isn't in the child."""
+        if self._pid != os.getpid():
+            self._lock, self._api, self._pid = threading.Lock(), None, os.getpid()
 
     def _connect(self) -> Any:
         try:

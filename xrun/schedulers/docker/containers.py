@@ -14,6 +14,7 @@ from xrun.errors import BackendUnavailable, XrunError
 from xrun.schedulers import outcome
 from xrun.schedulers.docker import labels
 from xrun.schedulers.docker.client import Engine, Refused
+from xrun.schedulers.docker.events import sent_signal
 from xrun.schedulers.docker.labels import Found, Restarts, Seen, Verdict
 from xrun.schedulers.docker.request import ERROR_FILE
 
@@ -27,6 +28,7 @@ _SIGNAL_BASE, _LAST_SIGNAL = 128, 64
 _STOP_SIGNALS, _AROUND = ("SIGTERM", "SIGKILL"), 120.0  # seconds from an engine's end to its next start
 _KILLED = _SIGNAL_BASE + 9
 _MAX_ERROR, _MAX_LINE = 1 << 16, 500
+_EMPTY, _TAR_BLOCK = "xrun-empty", 512
 _INIT_FAILED = re.compile(r"\[FATAL tini \(\d+\)\] exec (.*) failed: (.*)")
 
 
@@ -137,7 +139,9 @@ def start(engine: Engine, container: str) -> None:
     try:
         _again(call)
     except Refused as error:
-        if error.status not in (NOT_MODIFIED, NOT_THERE):
+        # a network that is gone is "not found" too
+        is_gone = error.status == NOT_THERE and "no such container" in str(error).lower()
+        if error.status != NOT_MODIFIED and not is_gone:
             raise
 
 
@@ -227,17 +231,35 @@ def remove_app(engine: Engine, found: Found) -> bool:
 
 def decide(engine: Engine, found: Found, verdict: Verdict) -> None:
     """Records how an app ends; the first to do so is right."""
-    head = found.head or found.containers[0]
     config = {
-        "Image": inspect(engine, head.id)["Image"],
+        "Image": _some_image(engine, found),
         "Labels": labels.of_verdict(found.app_id, verdict),
         "Cmd": ["-"],
+        "Entrypoint": ["-"],
+        "HostConfig": {"NetworkMode": "none"},
     }
-    create(
-        engine,
-        labels.verdict_name(found.app_id),
-        {**config, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}},
-    )
+    name = labels.verdict_name(found.app_id)
+    try:
+        create(engine, name, config)
+    except Refused as error:
+        if error.status != NOT_THERE:
+            raise
+        create(engine, name, {**config, "Image": _empty_image(engine)})  # somebody forced the image's removal
+
+
+def _some_image(engine: Engine, found: Found) -> str:
+    """The image of any container; one that is being made is listed a moment before it can be looked at."""
+    for c in sorted(found.containers, key=lambda c: c.state == "created"):
+        with contextlib.suppress(Refused):
+            return str(inspect(engine, c.id)["Image"])
+    return _empty_image(engine)
+
+
+def _empty_image(engine: Engine) -> str:
+    """The name of an image with nothing in it, which is made if need be."""
+    with engine.doing("make an empty image") as api:
+        api.import_image_from_data(bytes(2 * _TAR_BLOCK), repository=_EMPTY, tag="1")
+    return f"{_EMPTY}:1"
 
 
 def create_next(engine: Engine, previous: Seen, restarts: Restarts, app_id: str) -> None:
@@ -319,18 +341,33 @@ def last_error_line(engine: Engine, container: str) -> str:
     return f"can't start {unstarted[1]}: {unstarted[2]} in the image" if unstarted else line
 
 
-def explain(engine: Engine, container: str, state: State) -> tuple[str, str]:
-    """Why an attempt failed: one line, and the whole of the error file."""
+def explain(engine: Engine, container: str, state: State, *, by_us: bool = False) -> tuple[str, str]:
+    """Why an attempt failed: one line, and the whole of the error file.
+
+    Args:
+        engine: where.
+        container: the attempt.
+        state: how it stands.
+        by_us: it was we who stopped it.
+    """
     if state.note:
         return state.note, ""
     try:
         detail = read_error_file(engine, container)
-        error = outcome.error_line(detail)
-        if not error and state.signal in _STOP_SIGNALS and 0 <= engine_began(engine) - state.ended < _AROUND:
-            error = "the engine was stopped or restarted"
+        error = outcome.error_line(detail) or ("" if by_us else _stopped_by(engine, container, state))
         return error or last_error_line(engine, container), detail
     except XrunError:
         return "", ""  # gone meanwhile; the exit code is known all the same
+
+
+def _stopped_by(engine: Engine, container: str, state: State) -> str:
+    """Who else stopped a container, as far as the engine knows; empty if nobody."""
+    sent = sent_signal(engine, container, state.started, state.ended)
+    if sent:
+        return f"somebody sent it {sent}, as docker stop and docker kill do"
+    if state.signal in _STOP_SIGNALS and 0 <= engine_began(engine) - state.ended < _AROUND:
+        return "the engine was stopped or restarted"
+    return ""
 
 
 def engine_began(engine: Engine) -> float:

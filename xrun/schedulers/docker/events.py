@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, TypeVar
 
-from xrun.errors import XrunError
+from xrun.errors import BackendUnavailable, XrunError
+from xrun.schedulers import outcome
 from xrun.schedulers.docker import labels
 from xrun.schedulers.docker.client import Engine
+
+T = TypeVar("T")
+
+AWAY = 120.0
+"""Seconds without an engine after which who follows or waits gives up."""
 
 _RECONNECT = 0.5
 _AGAIN = (0.05, 0.2, 1.0)
@@ -31,7 +40,7 @@ class Changes:
         self._changed = threading.Event()
         self._again: list[float] = []
         self._ended = False
-        self._stream: object | None = None
+        self._stream: Any = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="xrun-docker-events", daemon=True)
 
@@ -44,9 +53,9 @@ class Changes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = True
-        stream = self._stream
-        if stream is not None:
-            stream.close()  # type: ignore[attr-defined] # the SDK's CancellableStream
+        if self._stream is not None:
+            with contextlib.suppress(AttributeError, OSError):  # it has ended by itself
+                self._stream.close()
 
     def wait(self, timeout: float) -> None:
         """Waits for a change since the last call, or for the time to look once more after one.
@@ -66,6 +75,8 @@ class Changes:
                 with self._engine.doing("listen to events") as api:
                     stream = api.events(filters=self._filters, decode=True)
                     self._stream = stream
+                    if self._ended:  # who waited left before there was a stream to close
+                        stream.close()
                     self._ready.set()
                     self._changed.set()
                     for _ in stream:
@@ -74,6 +85,46 @@ class Changes:
                 pass  # the engine is away; who waits asks it and hears so
             except (AttributeError, ValueError):
                 pass  # the SDK stumbles over a stream that was closed
+            self._ready.set()  # or who begins to wait stands still until the engine is back
             if not self._ended:
                 self._changed.set()
                 time.sleep(_RECONNECT)
+
+
+class Patience:
+    """Asks an engine again and again, and bears with one that was there and is away, for `AWAY` seconds."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def ask(self, call: Callable[[], T]) -> T | None:
+        """The answer; None while the engine is away.
+
+        Raises:
+            BackendUnavailable: it was not there at first, or is away for too long.
+        """
+        try:
+            answer = call()
+        except BackendUnavailable:
+            if self._since is None or time.monotonic() - self._since > AWAY:
+                raise
+            return None
+        self._since = time.monotonic()
+        return answer
+
+
+def sent_signal(engine: Engine, container: str, started: float, ended: float) -> str:
+    """The signal that somebody had the engine send to a container, as ``SIGTERM``; empty if none is known of.
+
+    The engine remembers its last 256 events, and none from before its own start.
+    """
+    found = ""
+    with engine.doing("look at events") as api:
+        filters = {"type": ["container"], "container": [container], "event": ["kill"]}
+        stream = api.events(since=int(started), until=int(ended) + 1, filters=filters, decode=True)
+        with contextlib.closing(stream):
+            for event in stream:
+                number = (event.get("Actor", {}).get("Attributes") or {}).get("signal", "")
+                if not found and number.isdigit():
+                    found = outcome.signal_name(int(number))
+    return found

@@ -7,13 +7,14 @@ import fnmatch
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from xrun.errors import InvalidValue
 from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp
-from xrun.schedulers.docker import containers, labels, logs, request, states, submission, supervisor
+from xrun.schedulers.docker import containers, labels, locks, logs, request, states, submission, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
-from xrun.schedulers.docker.events import Changes
+from xrun.schedulers.docker.events import Changes, Patience
 from xrun.schedulers.docker.images import Images
 from xrun.schedulers.docker.labels import Found, Seen, Verdict
 from xrun.schedulers.docker.request import DockerRequest
@@ -56,7 +57,7 @@ class Jobs:
         ]
         if not Submission(self._engine, info, prepared, copied, [_as_texts(v) for v in values]).run():
             return False
-        if asked.is_supervised:
+        if asked.is_supervised or self._is_decided(info.app_id):
             supervisor.ensure(self._engine, info.app_id)
         return True
 
@@ -66,8 +67,9 @@ class Jobs:
         found = containers.apps(self._engine, app_ids[0] if single else None)
         here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].is_app}
         self._heal(found[app_id] for app_id in app_ids if app_id in found)
-        look = self._look if single else None
-        return {app_id: states.describe(app, look) for app_id, app in here.items()}
+        return {
+            app_id: states.describe(app, partial(self._look, app) if single else None) for app_id, app in here.items()
+        }
 
     def listed(self) -> Iterable[ListedApp]:
         """From one list of containers."""
@@ -91,8 +93,14 @@ class Jobs:
             supervisor.ensure(self._engine, app_id)
 
     def delete(self, app_id: str) -> bool:
-        """Removes containers, network and the volumes that were made for the app."""
-        return containers.remove_app(self._engine, self._find(app_id) or Found(app_id, [], None))
+        """Removes containers, network and the volumes that were made for the app, once nobody is at it any more."""
+        end = time.monotonic() + _LETS_GO
+        while True:
+            with locks.try_lock(app_id) as lock:
+                # a supervisor that has not heard of the end yet might make another attempt meanwhile
+                if lock is not None or time.monotonic() > end:
+                    return containers.remove_app(self._engine, self._find(app_id) or Found(app_id, [], None))
+            time.sleep(0.02)
 
     def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         """From the engine's log of each container."""
@@ -103,29 +111,44 @@ class Jobs:
         return tail_of(chunks, query.tail) if query.tail is not None else chunks
 
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
-        """Woken by the engine's events."""
+        """Woken by the engine's events. An engine that goes away meanwhile is waited for, a while.
+
+        Raises:
+            BackendUnavailable: the engine can't be reached at first, or does not come back.
+        """
         end = None if timeout is None else time.monotonic() + timeout
+        patience = Patience()
         with Changes(self._engine, app_ids[0] if len(app_ids) == 1 else None) as changes:
             while True:
-                found = self.describe_many(app_ids)
-                yield found
+                found = patience.ask(partial(self.describe_many, app_ids))
+                if found is not None:
+                    yield found
+                    if all(is_terminal(d.status.state) for d in found.values()):
+                        return
                 left = None if end is None else end - time.monotonic()
-                if not any(not is_terminal(d.status.state) for d in found.values()) or (left is not None and left <= 0):
+                if left is not None and left <= 0:
                     return
                 changes.wait(_LOOK_AGAIN if left is None else min(left, _LOOK_AGAIN))
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
+    def _is_decided(self, app_id: str) -> bool:
+        """Whether somebody cancelled an app before all of it was started; what was started then must be stopped."""
+        found = self._find(app_id)
+        return found is not None and found.verdict is not None
+
     def _find(self, app_id: str) -> Found | None:
         return containers.apps(self._engine, app_id).get(app_id)
 
-    def _look(self, c: Seen) -> tuple[containers.State, str, str] | None:
+    def _look(self, app: Found, c: Seen) -> tuple[containers.State, str, str] | None:
         try:
             state = containers.state_of(containers.inspect(self._engine, c.id))
         except Refused:
             return None
-        failed = state.over and not state.ok
-        return state, *(containers.explain(self._engine, c.id, state) if failed else ("", ""))
+        if not state.over or state.ok:
+            return state, "", ""
+        by_us = app.verdict is not None and state.ended > app.verdict.time
+        return state, *containers.explain(self._engine, c.id, state, by_us=by_us)
 
     def _heal(self, found: Iterable[Found]) -> None:
         """Starts the supervisor of each app of ours that needs one and has none; removes what was never an app."""
@@ -165,6 +188,7 @@ class Jobs:
 
 
 _LOOK_AGAIN = 10.0
+_LETS_GO = 5.0  # seconds that a supervisor has to notice an end
 
 
 def _needs_supervisor(app: Found) -> bool:

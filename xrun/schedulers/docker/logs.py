@@ -12,18 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from xrun.errors import BackendUnavailable
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.containers import CONFLICT, NOT_THERE
+from xrun.schedulers.docker.events import AWAY
 from xrun.schedulers.docker.labels import Seen
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 
 _HEAD = 8
 _PIECE = 16384
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
-_AWAY = 120.0  # seconds without an engine after which a follower gives up
 _RETRY = 0.5
 _OUT_OF_ORDER = 5  # seconds that one thread of the engine may lag behind another with what it has given a time
 _QUEUED = 256
@@ -124,6 +125,7 @@ class _Followers:
         self._queue: queue.Queue[LogChunk | BaseException | None] = queue.Queue(_QUEUED)
         self._lock = threading.Lock()
         self._known: set[str] = set()
+        self._latest: dict[tuple[int, int], threading.Event] = {}  # replica -> the last of its attempts is read
         self._open = 1  # the watcher counts as one
         self._stopped = threading.Event()
 
@@ -140,7 +142,10 @@ class _Followers:
                 return
             self._known.add(c.id)
             self._open += 1
-        threading.Thread(target=self._follow, args=(c, position), name="xrun-docker-log", daemon=True).start()
+            before, done = self._latest.get(c.key), threading.Event()
+            self._latest[c.key] = done
+        follow_one = partial(self._follow, c, position, before, done)
+        threading.Thread(target=follow_one, name="xrun-docker-log", daemon=True).start()
 
     def watch(self, more: Callable[[set[str]], Sequence[Seen] | None]) -> None:
         """Adds containers that are made meanwhile, until there won't be any."""
@@ -150,7 +155,7 @@ class _Followers:
                 found = more(set(self._known))
             except BackendUnavailable as error:
                 lost = lost or time.monotonic()
-                if time.monotonic() - lost > _AWAY:
+                if time.monotonic() - lost > AWAY:
                     self._put(error)
                     break
                 self._stopped.wait(_RETRY)
@@ -175,13 +180,18 @@ class _Followers:
                 raise item
             yield item
 
-    def _follow(self, c: Seen, position: _Position) -> None:
+    def _follow(self, c: Seen, position: _Position, before: threading.Event | None, done: threading.Event) -> None:
         try:
+            while before is not None and not before.wait(1):  # the attempt before comes first
+                if self._stopped.is_set():
+                    return
             for m in _resumed(self._engine, c, self._query, position, self._stopped):
                 if not self._put(_chunk(c, m)):
                     return
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self._put(error)
+        finally:
+            done.set()
         self._close_one()
 
     def _close_one(self) -> None:
@@ -219,7 +229,7 @@ def _resumed(
                 return
         except BackendUnavailable:
             lost = lost or time.monotonic()
-            if time.monotonic() - lost > _AWAY:
+            if time.monotonic() - lost > AWAY:
                 raise
         stopped.wait(_RETRY)
 

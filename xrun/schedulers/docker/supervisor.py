@@ -21,6 +21,7 @@ from xrun.schedulers.docker.labels import Found, Verdict
 from xrun.schedulers.docker.reconcile import Action, Create, Decide, Done, Failure, Start, Stop, plan
 
 _LOOK_AGAIN = 30.0  # seconds; events say when something changes, this is for those that were lost
+_PAUSE = 0.5  # seconds before the same is tried again
 _REFUSALS = 10  # refusals of the engine, one a second, after which the app has failed
 _ENGINE_AWAY = 3600.0  # seconds without an engine after which it gives up; the next xrun command starts another
 
@@ -54,7 +55,7 @@ def ensure(engine: Engine, app_id: str) -> None:
 def supervise(engine: Engine, app_id: str) -> None:
     """Does what is to be done until the app has ended or is gone."""
     failures: dict[str, Failure] = {}
-    away, refused = 0.0, 0
+    away, refused, before = 0.0, 0, None
     with Changes(engine, app_id) as changes:
         while True:
             try:
@@ -64,7 +65,9 @@ def supervise(engine: Engine, app_id: str) -> None:
                 if refused > _REFUSALS:
                     return
                 wait = _step(engine, found, failures)
-                away, refused = 0.0, 0
+                if wait == 0 and found == before:
+                    wait = _PAUSE  # what was done had no effect yet
+                away, refused, before = 0.0, 0, found
             except BackendUnavailable:
                 away = away or time.monotonic()
                 if time.monotonic() - away > _ENGINE_AWAY:
