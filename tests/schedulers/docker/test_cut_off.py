@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedulers.docker.jobs import UNTIL_STOPPED, ends, left, reaches, run, sh, status, supervisors, until
+from tests.schedulers.docker.jobs import UNTIL_STOPPED, ends, left, reaches, run, sh, status, until
 from tests.systems.engine import CutLine, DockerSystem, docker
 from xrun.errors import BackendError, BackendUnavailable
 from xrun.runner import Runner, get_runner
@@ -64,6 +64,31 @@ def is_gone(system: DockerSystem, app_id: str) -> bool:
     return not left(system, app_id)
 
 
+def supervisors(app_id: str) -> list[int]:
+    """The pids of an app's supervisors."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"xrun.schedulers.docker.supervisor" in words and app_id.encode() in words and b"sh" not in words[:1]:
+            found.append(int(folder.name))
+    return found
+
+
+def replicas_made(system: DockerSystem, handle: str) -> list[str]:
+    """The names of all attempts, without what records the end and the network, which goes a moment after it."""
+    app_id = handle.rpartition("/")[2]
+    return [name for name in left(system, handle) if name not in (app_id, f"{app_id}.verdict")]
+
+
+def is_none_or_whole(runner: Runner, system: DockerSystem, handle: str, replicas: int) -> bool:
+    there = runner.status(handle)
+    made = replicas_made(system, handle)
+    return not made if there is None else len(made) == replicas
+
+
 # --- the line ------------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +105,7 @@ def test_a_line_that_is_cut_once(
     assert line.cuts == 1
     ends(over_the_line, handle, SUCCEEDED)
     app_id = handle.rpartition("/")[2]
-    made = [name for name in left(docker_system, handle) if not name.endswith(".verdict")]
+    made = replicas_made(docker_system, handle)
     assert made == [f"{app_id}-main-{k}" for k in range(replicas)]
 
 
@@ -145,16 +170,26 @@ def test_a_submitter_is_killed_at_any_moment(runner: Runner, docker_system: Dock
         app_id = make_app_id("job", request_id)
         handle = f"docker://default/{app_id}"
         cut_off_submission(request_id, replicas, chance.uniform(0.02, 0.8))
-        there = runner.status(handle)
-        if there is None:  # none: then nothing at all is left of it
-            until(partial(is_gone, docker_system, app_id))
-        else:  # one: then it is whole
-            assert len(there.roles[0].replicas) == replicas
+        # none or a whole one; the engine may still be at what it was asked for last, so the next command looks again
+        until(partial(is_none_or_whole, runner, docker_system, handle, replicas))
         app = AppDef("job", [sh("exit 0", num_replicas=replicas)])
         assert runner.run(app, "docker", {"grace_period": 1}, request_id=request_id) == handle
         ends(runner, handle, SUCCEEDED)
-        made = [name for name in left(docker_system, handle) if not name.endswith(".verdict")]
+        made = replicas_made(docker_system, handle)
         assert made == [f"{app_id}-main-{n}" for n in range(replicas)]
+
+
+def test_networks_that_nobody_needs_are_removed_by_the_next_submission(
+    runner: Runner, docker_system: DockerSystem
+) -> None:
+    docker(docker_system, "network", "create", "--label", "xrun.dev/app-id=gone-abcde", "gone-abcde")
+    docker(docker_system, "network", "create", "xrun-not-ours")
+    handle = run(runner, sh(UNTIL_STOPPED, num_replicas=2))
+    networks = docker(docker_system, "network", "ls", "--format", "{{.Name}}").decode().split()
+    assert {handle.rpartition("/")[2], "xrun-not-ours"} <= set(networks)
+    assert "gone-abcde" not in networks
+    runner.cancel(handle)
+    docker(docker_system, "network", "rm", "xrun-not-ours")
 
 
 def test_two_submit_the_same_at_once(runner: Runner, docker_system: DockerSystem) -> None:
@@ -167,7 +202,7 @@ def test_two_submit_the_same_at_once(runner: Runner, docker_system: DockerSystem
     with ThreadPoolExecutor(4) as pool:
         (handle,) = set(pool.map(submit, range(4)))
     ends(runner, handle, SUCCEEDED)
-    made = [name for name in left(docker_system, handle) if not name.endswith(".verdict")]
+    made = replicas_made(docker_system, handle)
     assert len(made) == 3
 
 
@@ -187,7 +222,7 @@ def test_a_supervisor_is_killed_at_any_moment(runner: Runner, docker_system: Doc
                 os.kill(pid, signal.SIGKILL)
             status(runner, handle)
         found = ends(runner, handle, SUCCEEDED)
-        made = [name for name in left(docker_system, handle) if not name.endswith(".verdict")]
+        made = replicas_made(docker_system, handle)
         assert len(made) == 6  # three attempts of each, whatever the policy
         assert [r.attempt for r in found.roles[0].replicas] == [2, 2]
 

@@ -185,6 +185,13 @@ def create_network(engine: Engine, app_id: str, own_labels: Mapping[str, str]) -
             raise
 
 
+def networks(engine: Engine) -> list[str]:
+    """The ids of the apps that have a network."""
+    with engine.doing("list networks") as api:
+        found = api.networks(filters={"label": labels.APP_ID})
+    return [n["Labels"][labels.APP_ID] for n in found]
+
+
 def remove_network(engine: Engine, app_id: str) -> bool:
     """Removes an app's network; False if it is not there or still in use."""
     with engine.doing(f"look for network {app_id}") as api:

@@ -117,6 +117,7 @@ class Submission:
         if not containers.create(self._engine, names[first], configs[first]):
             return False
         if asked.is_gang:
+            sweep_networks(self._engine)
             containers.create_network(self._engine, asked.app_id, request.app_labels(asked))
         middle = rest[:-1]
         self._create_others([(names[k], configs[k]) for k in middle])
@@ -220,3 +221,18 @@ def sweep(engine: Engine, found: Found) -> None:
         again = containers.apps(engine, found.app_id).get(found.app_id)
         if again is not None and not again.is_app and (is_cut_off(again) or not again.containers):
             containers.remove_app(engine, again)
+
+
+def sweep_networks(engine: Engine) -> None:
+    """Removes networks of apps that have none left of their containers, or have ended: an engine has not many.
+
+    An app's network is made after its first container, so one that is listed before the containers are, and has none,
+    belongs to nobody any more.
+    """
+    app_ids = containers.networks(engine)
+    found = containers.apps(engine) if app_ids else {}
+    for app_id in app_ids:
+        app = found.get(app_id)
+        ended = app is not None and app.verdict is not None and not any(c.runs for c in app.containers)
+        if app is None or ended:
+            containers.remove_network(engine, app_id)
