@@ -13,6 +13,14 @@ from tests.systems import engine
 from tests.systems.engine import DockerSystem
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The history and the jobs of whoever runs the tests are left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture
 def xrun_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh XRUN_HOME."""

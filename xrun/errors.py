@@ -83,7 +83,7 @@ class UnknownName(UsageError):
     code = "XR071"
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str = "", *, code: str = "") -> None:
-        self.kind, self.name, self.known = kind, name, sorted(known)
+        self.kind, self.name, self.known = kind, name, sorted(n for n in known if n != name)
         near = suggestion(name, self.known)
         super().__init__(f"unknown {kind} {name!r}{near}{'; ' + hint if hint else ''}", code=code)
 

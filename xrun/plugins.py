@@ -7,6 +7,8 @@ own tables first.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,7 +126,8 @@ def load(group: str, name: str) -> Any | None:
     entry_point = EntryPoint(name, target, group)
     try:
         if entry_point.pattern.match(target):
-            return entry_point.load()
+            with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no answer
+                return entry_point.load()
         reason = "it is not module:attribute"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way at import
         reason = _reason(error)

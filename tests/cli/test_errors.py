@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import install
+from xrun.cli import main
 from xrun.cli.explanations import load
 
 from .conftest import xrun
@@ -134,14 +135,28 @@ def test_a_component_that_complains_is_quoted_in_one_line(tmp_path: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_bug_keeps_its_traceback_and_exits_70(tmp_path: Path) -> None:
+def test_an_error_in_a_component_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(
         'from xrun.specs import AppDef\ndef buggy() -> AppDef:\n    """Divides."""\n    return 1 / 0\n'
     )
     done = xrun("jobs.py:buggy", cwd=tmp_path)
-    assert done.returncode == 70
-    assert "ZeroDivisionError" in done.stderr
-    assert "Traceback" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "[XR032]" in done.stderr
+    assert "jobs.py:4: ZeroDivisionError: division by zero" in done.stderr
+
+
+def test_a_bug_keeps_its_traceback_and_exits_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main.cli, "main", broken)
+    assert main._run(["list"]) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError" in said
 
 
 def test_a_plugin_that_fails_to_import_hurts_nobody_else(tmp_path: Path) -> None:

@@ -255,12 +255,13 @@ def test_wrapped_function() -> None:
     assert GOT["i"] == 4
 
 
-def test_an_error_of_the_component_is_its_own() -> None:
+def test_an_error_of_the_component_names_its_line() -> None:
     def f() -> AppDef:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(InvalidComponent, match=r"^f failed: .*test_signature\.py:\d+: ZeroDivisionError$") as error:
         signature.bind(Component("f", f), {})
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
 
 
 def test_ddp_by_dict_equals_ddp_by_words() -> None:

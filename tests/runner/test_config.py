@@ -150,6 +150,8 @@ WRONG = [
     ("\n[schedulers.locl]", "xrun.toml:2: unknown scheduler 'locl'; did you mean local or local_cwd?", "XR061"),
     ("schedulers.local = 3", "xrun.toml:1: schedulers.local is 3, it must be a table", "XR062"),
     ("schedulers = []", "xrun.toml:1: schedulers must hold tables, as in [schedulers.NAME]", "XR062"),
+    ("[run]\nscheduler = 'lcoal'", "xrun.toml:2: unknown scheduler 'lcoal'; did you mean local", "XR061"),
+    ("[components.utils.echo]", 'xrun.toml:1: the dots of a name need quotes: [components."utils.echo"]', "XR061"),
     ("[components.'utils.ehco']", "xrun.toml:1: unknown component 'utils.ehco'; did you mean utils.", "XR061"),
     (
         "[profiles.default]",
@@ -224,7 +226,17 @@ def test_a_file_that_cant_be_read(write: Write, project: Path) -> None:
         config.load()
     (project / "xrun.toml").unlink()
     (project / "xrun.toml").mkdir()
-    assert config.load().files == ()
+    with pytest.raises(InvalidConfig, match=r"^xrun.toml: is no regular file"):
+        config.load()
+    (project / "xrun.toml").rmdir()
+    (project / "xrun.toml").symlink_to("nowhere")
+    with pytest.raises(InvalidConfig, match=r"^xrun.toml: is no regular file"):
+        config.load()
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_it(write: Write) -> None:
+    write("").write_bytes(b"\xef\xbb\xbf[schedulers.local]\ngrace_period = 5\n")
+    assert options() == {"grace_period": 5.0}
 
 
 LINES = """\

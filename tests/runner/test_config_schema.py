@@ -67,7 +67,7 @@ def test_a_full_file(write: Write) -> None:
 
 @pytest.mark.parametrize("text", [text for text, _, code in WRONG + WRONG_WHEN_USED if code in ("XR061", "XR062")])
 def test_what_the_parser_refuses_the_schema_refuses(text: str) -> None:
-    beyond = ("nan", "[run]\nprofile", "'x'\n") if "nan" in text else ()  # ranges are the parser's
+    beyond = "nan" in text or "lcoal" in text  # ranges and what is installed are the parser's
     assert beyond or not CHECK.is_valid(tomllib.loads(text))
 
 

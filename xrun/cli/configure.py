@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -42,14 +43,27 @@ def configure(names: tuple[str, ...], print_: bool, user: bool, from_torchx: str
         return 0
     path = _path(user)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        _write_new(path, text)
     except FileExistsError:
         raise InvalidConfig(f"{path} is there already and stays as it is; --print shows the new one", _EXISTS) from None
     except OSError as error:
         raise InvalidConfig(f"{path}: can't be written: {error.strerror}") from error
     output.answer(str(path))
     return 0
+
+
+def _write_new(path: Path, text: str) -> None:
+    """All of a file or none of it; one that is there stays.
+
+    Raises:
+        OSError: it is there, or can't be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _text(names: tuple[str, ...], from_torchx: str | None) -> str:

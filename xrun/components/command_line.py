@@ -26,6 +26,20 @@ if TYPE_CHECKING:
     from xrun.components.finder import Component
     from xrun.components.signature import Parameter
 
+_OF_RUN = {
+    "s",
+    "scheduler",
+    "cfg",
+    "profile",
+    "workspace",
+    "request-id",
+    "dryrun",
+    "wait",
+    "log",
+    "detach",
+    "json",
+    "stdin",
+}
 _OPTION = re.compile(r"(--?)([^\W\d][\w-]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -148,6 +162,8 @@ class _Reader:
         self.store(parameter, shown, "no")
 
     def hint(self, shown: str) -> str:
+        if shown.lstrip("-") in _OF_RUN:
+            return f"options of xrun run stand before the component: xrun {shown} ... {self.component.name}"
         if shown[1] != "-" and len(shown) > 2 and shown[1] in self.options:
             return f"write {shown[:2]} {shown[2:]}"
         if self.variadic:

@@ -74,9 +74,9 @@ def load_module(name: str) -> ModuleType:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             hint = f"looked in {here} and the installed packages; for a file write FILE.py:FUNCTION"
             raise UnknownName("module", name, hint=hint) from None
-        raise InvalidComponent(_where(error, name), code="XR031") from error
+        raise InvalidComponent(where(error, name), code="XR031") from error
     except (Exception, SystemExit) as error:
-        raise InvalidComponent(_where(error, name), code="XR031") from error
+        raise InvalidComponent(where(error, name), code="XR031") from error
 
 
 def _import_file(path: str) -> ModuleType:
@@ -90,7 +90,7 @@ def _import_file(path: str) -> ModuleType:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise InvalidComponent(_where(error, path), code="XR031") from error
+        raise InvalidComponent(where(error, path), code="XR031") from error
     return module
 
 
@@ -123,7 +123,7 @@ def _forget(package: str) -> None:
         del sys.modules[name]
 
 
-def _where(error: BaseException, place: str) -> str:
+def where(error: BaseException, place: str) -> str:
     """``file:line: what went wrong``; the line is the last one that is neither Python's own nor a library's."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xrun.components import command_line
-from xrun.errors import InvalidComponent, InvalidValue, UnknownName, UsageError
+from xrun.errors import InvalidComponent, InvalidValue, UnknownName, UsageError, XrunError
 from xrun.specs.app import AppDef
 from xrun.specs.values import describe_type, fits, unsupported_reason
 
@@ -123,6 +123,12 @@ def bind(component: Component, args: Sequence[str] | Mapping[str, Any]) -> AppDe
         raise InvalidComponent(
             f"{component.name} called exit({error.code!r}) instead of returning an AppDef", code="XR032"
         ) from error
+    except (XrunError, ValueError):  # how a component says that an argument won't do
+        raise
+    except Exception as error:
+        from xrun.components.loading import where
+
+        raise InvalidComponent(f"{component.name} failed: {where(error, component.name)}", code="XR032") from error
     if not isinstance(app, AppDef):
         kind = type(app)
         raise InvalidComponent(

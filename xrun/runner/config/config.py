@@ -130,7 +130,7 @@ class Config:
         for session in (DEFAULT_SESSION, *self.profiles):
             for entry in self._entries(session, "run").values():
                 if not entry.is_reference:  # a variable need not be set where the entry is not used
-                    yield from _said(entry.read, str)
+                    yield from _said(tables.check_run, entry)
 
     def check(self) -> list[InvalidConfig]:
         """Everything wrong with the files, what belongs to schedulers and components included, each once."""

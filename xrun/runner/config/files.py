@@ -63,10 +63,10 @@ def find() -> Iterator[ConfigFile]:
     here = _working_directory()
     for folder in (here, *here.parents) if here else ():
         for path, prefix in ((folder / FILE, ()), (folder / "pyproject.toml", ("tool", "xrun"))):
-            if os.path.isfile(path) and (found := _read(path, prefix)).table:
+            if _is_there(path, prefix) and (found := _read(path, prefix)).table:
                 yield found
     path = user_file()
-    if os.path.isfile(path):
+    if _is_there(path):
         yield _read(path)
 
 
@@ -113,6 +113,19 @@ def _has(table: Any, at: Sequence[str]) -> bool:
     return True
 
 
+def _is_there(path: Path, prefix: tuple[str, ...] = ()) -> bool:
+    """Whether there is a file; what has our name and is none must not be passed over in silence.
+
+    Raises:
+        InvalidConfig: it is a folder, a link that leads nowhere, or the like.
+    """
+    if os.path.isfile(path):
+        return True
+    if not prefix and os.path.lexists(path):
+        raise _error(path, 0, "is no regular file, and no link to one", _UNREADABLE)
+    return False
+
+
 def _read(path: Path, prefix: tuple[str, ...] = ()) -> ConfigFile:
     try:
         data = path.read_bytes()
@@ -125,7 +138,7 @@ def _read(path: Path, prefix: tuple[str, ...] = ()) -> ConfigFile:
     import tomllib
 
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
         table: Any = tomllib.loads(text)
     except RecursionError as error:
         raise _error(path, 1, "it is nested too deeply", _UNREADABLE) from error

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from xrun import plugins, schedulers
 from xrun.components.finder import BUILTINS
 from xrun.errors import InvalidConfig, shown, suggestion
 from xrun.runner.config.files import ConfigFile
 from xrun.specs.handle import DEFAULT_SESSION, is_session
+
+if TYPE_CHECKING:
+    from xrun.runner.config.values import Entry
 
 UNKNOWN, WRONG_TYPE = "XR061", "XR062"
 
@@ -54,6 +57,18 @@ def problems(file: ConfigFile) -> Iterator[InvalidConfig]:
         yield from _not_tables(file, (), file.table, section)
 
 
+def check_run(entry: Entry) -> None:
+    """Whether an entry of ``[run]`` can be right.
+
+    Raises:
+        InvalidConfig: it is no text, or names a scheduler that there is not.
+    """
+    text = entry.read(str)
+    if entry.at[-1] == "scheduler" and text and not _is_scheduler(text):
+        names = [*schedulers.scheduler_names(), *schedulers.ALIASES]
+        raise entry.error(f"unknown scheduler {shown(text)}{suggestion(text, names)}", UNKNOWN)
+
+
 def _common(file: ConfigFile, at: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[InvalidConfig]:
     """What stands at the top and in each profile."""
     run = table.get("run", {})
@@ -63,8 +78,14 @@ def _common(file: ConfigFile, at: tuple[str, ...], table: Mapping[str, Any]) -> 
         yield from _unknown(file, (*at, "run"), run, RUN, "entry")
     for section, known in (("schedulers", _is_scheduler), ("components", _may_be_component)):
         yield from _not_tables(file, at, table, section)
-        for name, _ in _tables(table, section):
-            if not known(name):
+        for name, entry in _tables(table, section):
+            if section == "components" and (
+                inner := next((f"{name}.{k}" for k in entry if f"{name}.{k}" in BUILTINS), "")
+            ):
+                yield file.error(
+                    (*at, section, name), f'the dots of a name need quotes: [components."{inner}"]', UNKNOWN
+                )
+            elif not known(name):
                 names = [*schedulers.scheduler_names(), *schedulers.ALIASES] if section == "schedulers" else BUILTINS
                 hint = "" if suggestion(name, names) else "; is its plugin installed?"
                 message = f"unknown {section[:-1]} {shown(name)}{suggestion(name, names)}{hint}"
