@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedulers.docker.jobs import UNTIL_STOPPED, ends, left, reaches, run, sh, status, until
+from tests.schedulers.docker.jobs import UNTIL_STOPPED, ends, left, reaches, run, sh, status, supervisors, until
 from tests.systems.engine import CutLine, DockerSystem, docker
 from xrun.errors import BackendError, BackendUnavailable
 from xrun.runner import Runner, get_runner
@@ -62,19 +62,6 @@ def over_the_line(
 
 def is_gone(system: DockerSystem, app_id: str) -> bool:
     return not left(system, app_id)
-
-
-def supervisors(app_id: str) -> list[int]:
-    """The pids of an app's supervisors."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"xrun.schedulers.docker.supervisor" in words and app_id.encode() in words and b"sh" not in words[:1]:
-            found.append(int(folder.name))
-    return found
 
 
 def replicas_made(system: DockerSystem, handle: str) -> list[str]:
