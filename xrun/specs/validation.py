@@ -140,6 +140,18 @@ def _check_program(found: list[Problem], path: str, role: Role) -> None:
                 found.append(_wrong_type(f"{path}.args[{i}]", arg, "a string"))
 
 
+def check_env(path: str, env: dict[str, str]) -> list[Problem]:
+    """Problems of variables that are not a role's, as those in a scheduler's options.
+
+    Args:
+        path: where they are, for the messages.
+        env: name -> value.
+    """
+    found: list[Problem] = []
+    _check_env(found, path, env)
+    return found
+
+
 def _check_env(found: list[Problem], path: str, env: dict[str, str]) -> None:
     for name, value in env.items():
         _check_env_name(found, path, name)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.schedulers.docker.jobs import sh
 from tests.systems.engine import IMAGE, DockerSystem, docker
-from xrun.errors import InvalidJob
+from xrun.errors import InvalidJob, InvalidValue
 from xrun.schedulers.docker import gpus, labels, request
 from xrun.schedulers.docker.request import DockerOptions, DockerRequest
 from xrun.specs.app import AppDef
@@ -123,6 +123,47 @@ def test_options() -> None:
     host = config["HostConfig"]
     assert (host["Privileged"], host["Init"], host["ShmSize"]) == (True, False, 7 << 20)
     assert host["PortBindings"] == {"80/tcp": [{"HostPort": ""}]}
+
+
+@pytest.mark.parametrize(
+    ("env", "code"),
+    [
+        ({"": "x"}, "XR011"),
+        ({"A=B": "x"}, "XR011"),
+        ({"A\0": "x"}, "XR011"),
+        ({"XRUN_ROLE": "x"}, "XR012"),
+        ({"A": "\0"}, "XR022"),
+        ({"A": "\udcff"}, "XR023"),
+        ({"A": "x" * 200_000}, "XR024"),
+    ],
+)
+def test_variables_of_the_options_are_checked_as_a_roles_are(env: dict[str, str], code: str) -> None:
+    with pytest.raises(InvalidJob, match=code) as refused:
+        built(sh("x"), env=env)
+    assert refused.value.problems[0].path.startswith("options.env")
+
+
+def test_variables_of_the_options_have_no_macros() -> None:
+    job = built(sh("x", env={"B": "${app_id}"}), env={"A": "${app_id} $${app_id}", "B": "not this"})
+    assert "A=${app_id} $${app_id}" in request.container(job, 0, 0)["Env"]
+    script = request.render(job)
+    assert "-e 'A=${app_id} $${app_id}'" in script or "-e A='${app_id} $${app_id}'" in script
+    assert "B=job-abcde " in script
+
+
+@pytest.mark.parametrize("wrong", [{"shm_mb": -1}, {"gpus": -2}])
+def test_numbers_that_are_none(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match="less than"):
+        built(sh("x"), **wrong)
+
+
+def test_what_is_rounded_or_left_out_is_said() -> None:
+    devices = {"example.com/fpga": 1, "aws.amazon.com/neurondevice": 1}
+    job = built(sh("x", resource=Resource(cpu=0.001, gpu=0, memMB=64, devices=devices)))
+    assert request.host_config(job, job.app.roles[0])["NanoCpus"] == 10_000_000
+    rounded, left_out = request.notices(job)
+    assert "rounded to 0.01" in rounded
+    assert "example.com/fpga" in left_out
 
 
 def test_an_image_is_needed() -> None:

@@ -42,12 +42,12 @@ class Jobs:
         """Creates all containers, the first of which holds the app's name, and starts them.
 
         Raises:
-            InvalidValue: a secret can't be had.
+            InvalidValue: a secret can't be had, or it or a copied variable is no text.
             BackendError: an image isn't there, or the engine refuses.
         """
         asked = info.request
-        values = [secrets.resolve(role.secrets, os.environb) for role in asked.app.roles]
-        copied = _copied(asked.options.copy_env)
+        values = [_as_texts("secret", secrets.resolve(role.secrets, os.environb)) for role in asked.app.roles]
+        copied = _as_texts("variable", _copied(asked.options.copy_env))
         images = Images(
             self._engine, pull=asked.options.pull, progress=self._progress, cache=os.path.join(home(), "workspaces")
         )
@@ -55,7 +55,7 @@ class Jobs:
             images.prepare(request.image_of(asked, role), role.workspace, asked.options.image_repo)
             for role in asked.app.roles
         ]
-        if not Submission(self._engine, info, prepared, copied, [_as_texts(v) for v in values]).run():
+        if not Submission(self._engine, info, prepared, copied, values).run():
             return False
         if asked.is_supervised or self._is_decided(info.app_id):
             supervisor.ensure(self._engine, info.app_id)
@@ -200,21 +200,18 @@ def _needs_supervisor(app: Found) -> bool:
     return supervised or app.head.state == "created"
 
 
-def _as_texts(values: Mapping[str, bytes]) -> dict[str, str]:
-    """Values of secrets as the engine takes them."""
+def _as_texts(kind: str, values: Mapping[str, bytes]) -> dict[str, str]:
+    """Values of secrets or variables as the engine takes them."""
     for name, value in values.items():
         try:
             value.decode()
         except UnicodeDecodeError as error:
-            message = f"secret {name} is not UTF-8, which is all that docker takes; encode it, as with base64"
+            message = f"{kind} {name} is not UTF-8, which is all that docker takes; encode it, as with base64"
             raise InvalidValue(message, code="XR131") from error
     return {name: value.decode() for name, value in values.items()}
 
 
-def _copied(globs: Sequence[str]) -> dict[str, str]:
+def _copied(globs: Sequence[str]) -> dict[str, bytes]:
     """Variables of the launcher that match any of the globs."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("XRUN_") and any(fnmatch.fnmatchcase(name, glob) for glob in globs)
-    }
+    names = {os.fsdecode(name): value for name, value in os.environb.items() if not name.startswith(b"XRUN_")}
+    return {name: value for name, value in names.items() if any(fnmatch.fnmatchcase(name, glob) for glob in globs)}

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from xrun import __version__
-from xrun.errors import InvalidJob
+from xrun.errors import InvalidJob, InvalidValue
 from xrun.schedulers import replica
 from xrun.schedulers.docker import labels
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, VolumeMount
 from xrun.specs.options import CommonOptions, option
-from xrun.specs.problems import Problem
+from xrun.specs.problems import Problem, Severity
 from xrun.specs.role import SCRIPT, Role
 from xrun.specs.serialize import to_dict
 
 ERROR_FILE = "/tmp/xrun-error.json"  # noqa: S108 - inside a container that nobody else is in
 MIB = 1 << 20
+
+LEAST_CPU = 0.01
+"""Part of a CPU below which the kernel takes no limit."""
 
 _INFINIBAND, _NEURON = "vpc.amazonaws.com/efa", "aws.amazon.com/neurondevice"
 
@@ -42,6 +45,12 @@ class DockerOptions(CommonOptions):
     publish: bool = option(False, help="publish the roles' ports on free ports of the host; the status shows them")
     gpus: int = option(-1, help="number of GPUs to share out; -1 asks nvidia-smi")
     image_repo: str = option("", help="repository that images with workspaces are pushed to")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, number, least in (("shm_mb", self.shm_mb, 0), ("gpus", self.gpus, -1)):
+            if number < least:
+                raise InvalidValue(f"option {name}: {number} is less than {least}")
 
 
 class DockerRequest(NamedTuple):
@@ -74,7 +83,7 @@ def build(app: AppDef, options: DockerOptions, app_id: str, handle: str) -> Dock
     """The request for an app.
 
     Raises:
-        InvalidJob: a role has no image, or names a script that no workspace carries.
+        InvalidJob: a role has no image, or names a script that no workspace carries; a variable of the options is none.
     """
     problems = [
         Problem("XR124", f"roles[{i}].image", "docker needs an image", _NO_IMAGE)
@@ -88,12 +97,26 @@ def build(app: AppDef, options: DockerOptions, app_id: str, handle: str) -> Dock
             problems.append(
                 Problem("XR126", f"roles[{i}].args", message, "give --workspace ., or its path in the image")
             )
+    if options.env:
+        from xrun.specs.validation import check_env
+
+        problems += [p for p in check_env("options.env", options.env) if p.severity is Severity.ERROR]
     if problems:
         raise InvalidJob(problems)
     return DockerRequest(app_id, handle, app, options)
 
 
 _NO_IMAGE = 'give --image IMAGE, -cfg image=IMAGE, or in xrun.toml [schedulers.docker] image = "IMAGE"'
+
+
+def notices(request: DockerRequest) -> Iterator[str]:
+    """What an engine can't do to the letter, a line each."""
+    for role in request.app.roles:
+        if 0 < role.resource.cpu < LEAST_CPU:
+            yield f"{role.name}: cpu {role.resource.cpu:g} is rounded to {LEAST_CPU}, the least that there is"
+        for name in role.resource.devices:
+            if name not in (_INFINIBAND, _NEURON):
+                yield f"{role.name}: docker knows no device {name}, so it is left out; mount it with type=device"
 
 
 def app_labels(request: DockerRequest) -> dict[str, str]:
@@ -188,7 +211,7 @@ def host_config(request: DockerRequest, role: Role) -> dict[str, Any]:
     if request.is_gang:
         config["NetworkMode"] = request.app_id
     if resource.cpu > 0:
-        config["NanoCpus"] = round(resource.cpu * 1e9)
+        config["NanoCpus"] = round(max(resource.cpu, LEAST_CPU) * 1e9)
     if resource.memMB > 0:
         config["Memory"] = config["MemorySwap"] = resource.memMB * MIB
     shm = options.shm_mb or max(resource.memMB, 0)

@@ -80,6 +80,10 @@ class DockerScheduler(Scheduler[DockerRequest]):
         """A shell script of docker commands."""
         return request.render(request_)
 
+    def request_notices(self, request_: DockerRequest) -> list[str]:
+        """What an engine can't do to the letter."""
+        return list(request.notices(request_))
+
     def submit_request(self, info: AppDryRunInfo[DockerRequest]) -> bool:
         """Creates all containers and starts them; False if there is an app of that id.
 
