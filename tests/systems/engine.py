@@ -66,16 +66,17 @@ def started() -> Iterator[DockerSystem]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _up(folder: str, env: dict[str, str]) -> None:
+def _up(folder: str, env: dict[str, str], verb: str = "up") -> None:
     with open("/tmp/xrun-docker.lock", "w") as lock:
         # engines that start at once trip over each other's firewall chains
         fcntl.flock(lock, fcntl.LOCK_EX)
         for last in (False, True):
-            up = subprocess.run([SCRIPT, "up", folder], env=env, capture_output=True, text=True, timeout=120)
+            up = subprocess.run([SCRIPT, verb, folder], env=env, capture_output=True, text=True, timeout=120)
             if up.returncode == 0:
                 return
             assert not last, up.stderr + Path(folder, "docker.log").read_text()[-2000:]
-            subprocess.run([SCRIPT, "down", folder], env=env, capture_output=True, timeout=120)
+            down = verb.replace("up", "down")
+            subprocess.run([SCRIPT, down, folder], env=env, capture_output=True, timeout=120)
 
 
 def with_python(system: DockerSystem) -> str:
@@ -103,13 +104,12 @@ def restart(system: DockerSystem, *, live: bool = True, between: Callable[[], ob
     """
     folder = str(Path(system.socket).parent)
     env = {**os.environ, "XRUN_LIVE_RESTORE": "true" if live else "false"}
-    steps = [("engine-down", between), ("engine-up", lambda: None)]
-    if not live:  # it decides about containers at its end by how it was started
-        steps = [("engine-down", lambda: None), ("engine-up", lambda: None), *steps]
-    for verb, then in steps:
-        done = subprocess.run([SCRIPT, verb, folder], env=env, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
+    # it decides about containers at its end by how it was started
+    for then in [between] if live else [lambda: None, between]:
+        down = subprocess.run([SCRIPT, "engine-down", folder], env=env, capture_output=True, text=True, timeout=120)
+        assert down.returncode == 0, down.stderr
         then()
+        _up(folder, env, "engine-up")
 
 
 def _free_port() -> int:

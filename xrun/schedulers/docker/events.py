@@ -20,6 +20,7 @@ AWAY = 120.0
 """Seconds without an engine after which who follows or waits gives up."""
 
 _RECONNECT = 0.5
+_TOLD_LATER = 0.05  # seconds after an end in which the engine may tell of the signal that caused it
 _AGAIN = (0.05, 0.2, 1.0)
 """Seconds after an event at which to look again: the engine tells of an end before its list shows it."""
 
@@ -121,7 +122,9 @@ def sent_signal(engine: Engine, container: str, started: float, ended: float) ->
     found = ""
     with engine.doing("look at events") as api:
         filters = {"type": ["container"], "container": [container], "event": ["kill"]}
-        stream = api.events(since=int(started), until=int(ended) + 1, filters=filters, decode=True)
+        # by the engine's own clock; a later moment it would wait for
+        until = f"{ended + _TOLD_LATER:.9f}"
+        stream = api.events(since=int(started), until=until, filters=filters, decode=True)
         with contextlib.closing(stream):
             for event in stream:
                 number = (event.get("Actor", {}).get("Attributes") or {}).get("signal", "")
