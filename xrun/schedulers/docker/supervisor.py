@@ -69,6 +69,7 @@ def supervise(engine: Engine, app_id: str) -> None:
                     wait = _PAUSE  # what was done had no effect yet
                 away, refused, before = 0.0, 0, found
             except BackendUnavailable:
+                failures.clear()  # what ended as the engine did is explained once it is back
                 away = away or time.monotonic()
                 if time.monotonic() - away > _ENGINE_AWAY:
                     return
@@ -104,6 +105,10 @@ def _step(engine: Engine, found: Found, failures: dict[str, Failure]) -> float |
     else:
         _note_failures(engine, found, failures)
         actions = plan(found, app.roles if app is not None else [], failures)
+    if actions:
+        # an engine that is shutting down still serves the connections it has, and may not start again if a network is
+        # removed or a container started meanwhile; it takes no new ones
+        engine.close()
     if any(isinstance(action, Done) for action in actions):
         containers.remove_network(engine, found.app_id)
         return None
