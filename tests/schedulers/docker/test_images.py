@@ -256,10 +256,10 @@ def test_what_a_killed_build_left_is_removed_by_the_next(
 import os, signal
 from xrun.schedulers.docker.client import Engine
 from xrun.schedulers.docker.images import Images
-def layer():
+def layer(folder):
     yield bytes(1024)
     os.kill(os.getpid(), signal.SIGKILL)
-Images(Engine({docker_system.host!r})).add_layer({docker_system.image!r}, layer(), {{}}, "killed")
+Images(Engine({docker_system.host!r})).add_layer({docker_system.image!r}, layer, {{}}, "killed")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
