@@ -38,7 +38,7 @@ def line(docker_system: DockerSystem, sockets_forgotten: None) -> Iterator[CutLi
 
 @pytest.fixture
 def sockets_forgotten() -> Iterator[None]:
-    """The SDK leaves a socket unclosed that can't be connected; neither this test nor a later one is to trip over it."""
+    """The SDK leaves a socket unclosed that can't be connected; no test is to trip over it, this one included."""
     gc.disable()
     yield
     with warnings.catch_warnings():
