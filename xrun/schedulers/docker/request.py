@@ -110,7 +110,9 @@ _NO_IMAGE = 'give --image IMAGE, -cfg image=IMAGE, or in xrun.toml [schedulers.d
 
 
 def notices(request: DockerRequest) -> Iterator[str]:
-    """What an engine can't do to the letter, a line each."""
+    """What an engine can't do to the letter, or has no use for, a line each."""
+    if request.options.image_repo and not any(role.workspace for role in request.app.roles):
+        yield f"image_repo {request.options.image_repo!r} is not used: images are pushed only with a workspace in them"
     for role in request.app.roles:
         if 0 < role.resource.cpu < LEAST_CPU:
             yield f"{role.name}: cpu {role.resource.cpu:g} is rounded to {LEAST_CPU}, the least that there is"
