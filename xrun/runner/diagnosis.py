@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xrun import __version__, plugins, schedulers
-from xrun.errors import BackendUnavailable, InvalidConfig, WaitTimeout, XrunError
+from xrun.errors import BackendUnavailable, InvalidConfig, UnknownName, WaitTimeout, XrunError
 from xrun.runner import filesystems, requirements
 from xrun.runner.defaults import Defaults
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
@@ -143,6 +143,8 @@ def _used(config: Config | None) -> tuple[list[str], list[Finding]]:
     found, wrong = [], []
     try:
         found.append(Defaults().scheduler)
+    except UnknownName as error:
+        found.append(error.name)  # asked like the others, it says that there is none
     except InvalidConfig as error:
         found.append(schedulers.DEFAULT_SCHEDULER)
         if config is not None:  # else the file itself was found wrong

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +11,6 @@ import pytest
 
 from tests.systems.engine import CutLine, DockerSystem
 from xrun.schedulers.docker.client import Engine
-
-if not os.environ.get("XRUN_ENGINE_FAILURES"):
-    # ten minutes of engines that are killed and lines that are cut; another engine on the host gets in their way
-    collect_ignore = ["test_cut_off.py", "test_failures.py", "test_logs.py", "test_supervisor.py"]
 
 
 @pytest.fixture
