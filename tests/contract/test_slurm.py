@@ -1,0 +1,42 @@
+"""The contract on real clusters: one that forgets ended jobs and one that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systems.slurm_cluster import SlurmCluster
+from xrun.runner import Runner, get_runner
+from xrun.testing import SchedulerContract
+
+pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
+
+
+class TestSlurm(SchedulerContract):
+    scheduler = "slurm"
+    cfg = {"nodes": 4}  # several replicas share a node only if there are more than four
+    timeout = 200
+    skew = 1.5
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runner(cls, slurm_cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+        yield from _runner(slurm_cluster, tmp_path_factory)
+
+
+class TestSlurmWithAccounting(TestSlurm):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runner(
+        cls, slurm_cluster_accounting: SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Runner]:
+        yield from _runner(slurm_cluster_accounting, tmp_path_factory)
+
+
+def _runner(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    with pytest.MonkeyPatch.context() as patch, get_runner() as runner:
+        patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
+        for name, value in cluster.env.items():
+            patch.setenv(name, value)
+        yield runner
