@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,9 +53,19 @@ class SlurmCluster(NamedTuple):
     def kill(self, *daemons: str) -> None:
         """Ends daemons by SIGKILL; a node's with all that its jobs run there.
 
-        A slurmctld forgets by this what it was told in the last five seconds, as any does.
+        A slurmctld forgets by this what it was told in the last five seconds, as any does; see `saved`.
         """
         self._do("kill", *daemons)
+
+    def saved(self) -> None:
+        """Returns when slurmctld has written down all that it knows now."""
+        now, end = time.time(), time.monotonic() + 30
+        while (self.folder / "state/job_state").stat().st_mtime <= now:
+            assert time.monotonic() < end, "the controller saves nothing"
+            # it writes when something has changed
+            job = self.command("sbatch", "--parsable", "--hold", "--job-name=nothing", "--wrap=true").strip()
+            self.command("scancel", job)
+            time.sleep(0.2)
 
     def lose(self, node: str) -> None:
         """A node dies, and the cluster knows it at once (by itself it does after SlurmdTimeout)."""

@@ -9,9 +9,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from xrun.errors import BackendError, BackendUnavailable
+from xrun.errors import BackendError, BackendUnavailable, shown
 
-_MISSING, _UNREACHABLE, _REFUSED = "XR141", "XR142", "XR143"
+_MISSING, _UNREACHABLE, _REFUSED, _STRANGE = "XR141", "XR142", "XR143", "XR146"
+
+PATIENCE = 60.0
+"""Seconds that a command of Slurm has; by itself it gives up on a controller after ten."""
 
 _AWAY = re.compile(
     r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)|zero bytes were trans"
@@ -23,6 +26,8 @@ _AWAY = re.compile(
 )
 _NEVER_SENT = re.compile(r"connect failure|connection refused|configuration source|authentication|munge", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
+_SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")
+_JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){8,}$")
 _COMMAND = re.compile(r"^(sbatch|squeue|sacct|scancel|scontrol|sinfo): ?(error: ?)?", re.MULTILINE)
 
 _QUEUE = "%i|%j|%T|%r|%u|%V|%S|%e|%N"
@@ -82,11 +87,11 @@ class Cluster:
     """A cluster, whichever the environment and its configuration files mean.
 
     Args:
-        patience: seconds that a command has.
+        patience: seconds that a command has (default: `PATIENCE`).
     """
 
-    def __init__(self, patience: float = 60) -> None:
-        self._patience = patience
+    def __init__(self, patience: float = 0) -> None:
+        self._patience = patience or PATIENCE
         self._no_accounting = False
 
     def submit(self, script: str, output: str, env: Mapping[bytes, bytes]) -> str:
@@ -103,7 +108,10 @@ class Cluster:
             BackendUnavailable: it can't be reached.
         """
         said = self.run("sbatch", "--parsable", f"--output={output.replace('%', '%%')}", script, env=env)
-        return said.split("\n")[0].partition(";")[0].strip()
+        for line in said.splitlines():  # a site's wrapper may say more
+            if number := _SUBMITTED.fullmatch(line.strip()):
+                return number[1]
+        raise Unanswered(f"sbatch did not say which job it made but {shown(said)}")
 
     def test(self, script: str, env: Mapping[bytes, bytes]) -> None:
         """Whether sbatch would take a script.
@@ -122,7 +130,7 @@ class Cluster:
         """
         words = ["squeue", "--noheader", "--states=all", f"--format={_QUEUE}"]
         words += _filters(names, user)
-        return [row for line in self.run(*words).splitlines() if (row := _row(line.split("|")))]
+        return _rows(words[0], self.run(*words))
 
     def named(self, job_id: str) -> list[Row]:
         """One job by its number; empty if the queue knows none."""
@@ -132,7 +140,7 @@ class Cluster:
             raise
         except BackendError:
             return []
-        return [row for line in lines.splitlines() if (row := _row(line.split("|")))]
+        return _rows("squeue", lines)
 
     def accounting(self, names: Iterable[str], since: float) -> list[Row]:
         """Jobs that the accounting has; empty if the cluster has none.
@@ -152,7 +160,7 @@ class Cluster:
                 raise
             self._no_accounting = True
             return []
-        return [row for line in said.splitlines() if (row := _row(line.split("|")))]
+        return _rows("sacct", said)
 
     def cancel(self, job_id: str, *, waiting: bool) -> None:
         """Tells a job's script to end it, or takes the job out of the queue.
@@ -197,7 +205,10 @@ class Cluster:
         stdout, stderr = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         if done.returncode == 0:
             return stdout
-        said = " ".join(_COMMAND.sub("", stderr or stdout).split()) or f"exit code {done.returncode}"
+        said = " ".join(_COMMAND.sub("", stderr or stdout).split())
+        if done.returncode < 0 or not said:
+            how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
+            raise Unanswered(f"{words[0]} {how}, and said nothing")
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
@@ -233,6 +244,19 @@ def _filters(names: Iterable[str], user: str) -> Sequence[str]:
     joined = ",".join(names)
     filters = [f"--name={joined}"] if joined and len(joined) < _LONGEST_LIST else []
     return [*filters, f"--user={user}"] if user else filters
+
+
+def _rows(command: str, said: str) -> list[Row]:
+    """What squeue or sacct says of jobs.
+
+    Raises:
+        BackendError: it says something else, and nobody knows what became of a job.
+    """
+    lines = said.splitlines()
+    strange = next((line for line in lines if line.strip() and not _JOB.match(line)), "")
+    if strange and not any(map(_JOB.match, lines)):
+        raise BackendError(f"{command} says no job but {shown(strange[:200])}", code=_STRANGE)
+    return [row for line in lines if (row := _row(line.split("|")))]
 
 
 def _row(fields: Sequence[str]) -> Row | None:

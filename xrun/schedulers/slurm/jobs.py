@@ -115,7 +115,7 @@ class Jobs:
     def _with_row(self, folder: JobFolder, before: Answer, row: Row | None) -> Answer:
         record = _record(folder)  # again: it may have ended since
         answer = Answer(folder, before.head, record, row)
-        if is_terminal(answer.state) and not answer.is_final and (row is not None or record.job_id):
+        if is_terminal(answer.state) and not answer.is_final and row is not None:
             # without accounting nobody will know it any more
             known = {"state": answer.state.name, "reason": answer.reason, "ended": answer.ended}
             folder.write(ENDED, json.dumps(known).encode())

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xrun.errors import InvalidValue
-from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
+from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery
 from xrun.schedulers.slurm import request
@@ -119,6 +119,14 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
         """Woken by the jobs' files; the queue is asked less and less often."""
         return self._jobs.watch(app_ids, timeout)
+
+    def probe(self) -> list[Probe]:
+        """Commands, version, controller, accounting, partitions, job root."""
+        from xrun.schedulers.slurm import probes
+        from xrun.schedulers.slurm.client import Cluster
+
+        configured = self.configured()
+        return probes.look(Cluster(probes.PATIENCE), _root(configured.job_root), configured.partition)
 
 
 def _root(given: str) -> str:
