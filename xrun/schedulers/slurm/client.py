@@ -20,8 +20,8 @@ _AWAY = re.compile(
     r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)|zero bytes were trans"
     r"|transport endpoint|communications? (connection )?(failure|error)|unable to establish c|no route to host"
     r"|(protocol authentication|munge).*(error|fail)|unable to connect to database|slurm_persist_conn_open"
-    r"|slurm backup controller in standby|unexpected message received|configuration source|unable to process configuration"
-    r"|resource temporarily unavailable",
+    r"|socket error|slurm_msg_sendto|slurm_receive_msg|slurm backup controller in standby|unexpected message received"
+    r"|configuration source|unable to process configuration|resource temporarily unavailable",
     re.IGNORECASE,
 )
 _NEVER_SENT = re.compile(r"connect failure|connection refused|configuration source|authentication|munge", re.IGNORECASE)
@@ -205,10 +205,10 @@ class Cluster:
         stdout, stderr = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         if done.returncode == 0:
             return stdout
-        said = " ".join(_COMMAND.sub("", stderr or stdout).split())
+        said = " ".join(_COMMAND.sub("", stderr).split())
         if done.returncode < 0 or not said:
             how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
-            raise Unanswered(f"{words[0]} {how}, and said nothing")
+            raise Unanswered(f"{words[0]} {how}, and did not say why")
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
