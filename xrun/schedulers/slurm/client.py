@@ -25,6 +25,7 @@ _AWAY = re.compile(
     re.IGNORECASE,
 )
 _NEVER_SENT = re.compile(r"connect failure|connection refused|configuration source|authentication|munge", re.IGNORECASE)
+_NO_CONFIG = re.compile(r"configuration source|unable to process configuration", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
 _SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")
 _JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){8,}$")
@@ -211,6 +212,8 @@ class Cluster:
             raise Unanswered(f"{words[0]} {how}, and did not say why")
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
+            if _NO_CONFIG.search(said):
+                message = f"{words[0]} finds no configuration of a cluster here; SLURM_CONF names one, or run xrun elsewhere"
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
         raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
 
