@@ -218,5 +218,5 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
         yield f"  module load {' '.join(map(shlex.quote, options.modules))} || exit"
     yield from (f"  {line}" for line in options.setup)
     if options.max_runtime > 0:
-        yield f"  {{ sleep {options.max_runtime:g}; echo overtime; }} >&3 2>/dev/null &"
+        yield f'  {{ sleep {options.max_runtime:g} & echo "clock $!"; wait $! && echo overtime; }} >&3 &'
     yield "}"

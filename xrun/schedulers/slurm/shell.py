@@ -19,7 +19,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _stopped=stopped
     [ -z "$1" ] || kill "-$1" -- "-$_pid" || kill "-$1" "$_pid"
     { helper; sleep $_grace & wait; kill -KILL -- "-$_pid"; } >/dev/null &
-    _helpers="$_helpers $!"
+    _killer=$!
   } 2>/dev/null
   note() { # times and sizes of what was written, if they have changed
     _now=$(stat -c '%.9Y %s' "$_log.out" "$_log.err")
@@ -43,12 +43,11 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _pid=$!
     [ -z "$_stopped" ] || kill -KILL $_pid
     { helper; while :; do sleep 0.2 & wait; note; done; } >/dev/null 2>&1 &
-    _helpers="$_helpers $!"
+    _watcher=$!
     wait $_pid
     _code=$?
     while kill -0 $_pid; do wait $_pid; _code=$?; done 2>/dev/null
-    { kill -KILL -- -$_pid; kill -HUP $_helpers; } 2>/dev/null
-    _helpers=
+    { kill -KILL -- -$_pid; kill -HUP $_watcher; } 2>/dev/null
     note
     if [ $_code != 0 ] && [ -z "$_stopped" ] && [ "$(grep -c ^failed "$_log.log")" -lt $_retries ]; then
       echo failed >>"$_log.log" || exit
@@ -58,7 +57,8 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
       break
     fi
   done
-  kill $_reader
+  trap '' TERM HUP
+  { kill -HUP $_killer; kill $_reader; } 2>/dev/null
   exit "${_code:-143}"
 }
 """
@@ -162,12 +162,14 @@ supervise() {
       has $_role "$_up" && ! has $_role "$_stop" || kill $_k
       ;;
     cancel) finish CANCELLED ;;
+    clock) _clock=$_role ;;
     overtime) finish FAILED overtime ;;
     limit) if [ "${SLURM_RESTART_COUNT:-0}" -lt $_requeues ]; then finish REQUEUE; else finish FAILED limit; fi ;;
     killed) _verdict=${_verdict:-KILLED} _again= ;;
     esac
   done
   trap - TERM
+  [ -z "$_clock" ] || kill $_clock
   case $_verdict in
   KILLED) exit 143 ;;
   REQUEUE) say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600 ;;
