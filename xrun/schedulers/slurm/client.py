@@ -206,7 +206,7 @@ class Cluster:
         stdout, stderr = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         if done.returncode == 0:
             return stdout
-        said = " ".join(_COMMAND.sub("", stderr).split())
+        said = "; ".join(line.strip() for line in _COMMAND.sub("", stderr).splitlines() if line.strip())
         if done.returncode < 0 or not said:
             how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
             raise Unanswered(f"{words[0]} {how}, and did not say why")

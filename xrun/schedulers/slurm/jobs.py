@@ -88,7 +88,7 @@ class Jobs:
         """What an app's replicas wrote."""
         folder = self._folder(app_id)
         app = app_of(folder.head() or {})
-        roles = [(role.name, role.num_replicas) for role in app.roles] if app else []
+        roles = [(role.name, role.num_replicas) for role in app.roles] if app else folder.wrote()
         chunks = logs.read(folder.path, roles, query, self._ended(app_id))
         return tail_of(chunks, query.tail) if query.tail is not None else chunks
 
