@@ -20,11 +20,12 @@ _AWAY = re.compile(
     r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)|zero bytes were trans"
     r"|transport endpoint|communications? (connection )?(failure|error)|unable to establish c|no route to host"
     r"|(protocol authentication|munge).*(error|fail)|unable to connect to database|slurm_persist_conn_open"
-    r"|slurm backup controller in standby|unexpected message received|configuration source|unable to process configuration"
-    r"|resource temporarily unavailable",
+    r"|socket error|slurm_msg_sendto|slurm_receive_msg|slurm backup controller in standby|unexpected message received"
+    r"|configuration source|unable to process configuration|resource temporarily unavailable",
     re.IGNORECASE,
 )
 _NEVER_SENT = re.compile(r"connect failure|connection refused|configuration source|authentication|munge", re.IGNORECASE)
+_NO_CONFIG = re.compile(r"configuration source|unable to process configuration", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
 _SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")
 _JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){8,}$")
@@ -205,12 +206,14 @@ class Cluster:
         stdout, stderr = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         if done.returncode == 0:
             return stdout
-        said = " ".join(_COMMAND.sub("", stderr or stdout).split())
+        said = "; ".join(line.strip() for line in _COMMAND.sub("", stderr).splitlines() if line.strip())
         if done.returncode < 0 or not said:
             how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
-            raise Unanswered(f"{words[0]} {how}, and said nothing")
+            raise Unanswered(f"{words[0]} {how}, and did not say why")
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
+            if _NO_CONFIG.search(said):
+                message = f"{words[0]} finds no configuration of a cluster here; SLURM_CONF names one, or run xrun elsewhere"
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
         raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
 

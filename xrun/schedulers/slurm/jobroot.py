@@ -111,6 +111,15 @@ class JobFolder:
         except OSError:
             return ""
 
+    def wrote(self) -> list[tuple[str, int]]:
+        """Roles and the number of their replicas, by what these wrote: of a script that was submitted by hand."""
+        found: dict[str, int] = {}
+        for name in os.listdir(self.path):
+            role, k, kind = [*name.rsplit(".", 2), "", ""][:3]
+            if kind == "out" and k.isdigit():
+                found[role] = max(found.get(role, 0), int(k) + 1)
+        return sorted(found.items())
+
     def head(self) -> dict[str, Any] | None:
         """What was submitted; None if there is no such app, empty if that can't be read."""
         text = self.read(HEAD)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
+from xrun.schedulers.patience import Patience
 from xrun.schedulers.slurm import jobroot, logs
 from xrun.schedulers.slurm.client import Cluster, Row
-from xrun.schedulers.slurm.describe import Answer
+from xrun.schedulers.slurm.describe import Answer, app_of
 from xrun.schedulers.slurm.jobroot import CANCELLED, ENDED, RECORD, JobFolder
 from xrun.schedulers.slurm.record import Record, parse
 from xrun.specs.states import is_terminal
@@ -18,6 +19,7 @@ from xrun.specs.states import is_terminal
 _LOOK = 0.2
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _MARGIN = 86400.0
+_OUTAGE = 1800.0  # seconds without an answer that a wait or a log outlasts, once there was one
 
 
 class Jobs:
@@ -39,8 +41,10 @@ class Jobs:
         """Some apps again and again: files are looked at often, Slurm is asked ever more rarely."""
         end = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE
+        patience = Patience(_OUTAGE)
+        found: Mapping[str, AppDescription] = {}
         while True:
-            found = self.describe_many(app_ids)
+            found = patience.ask(lambda: self.describe_many(app_ids)) or found
             yield found
             running = [a for a, there in found.items() if not is_terminal(there.status.state)]
             asked = time.monotonic()
@@ -83,8 +87,8 @@ class Jobs:
     def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         """What an app's replicas wrote."""
         folder = self._folder(app_id)
-        there = self.describe_many([app_id]).get(app_id)
-        roles = [(role.name, role.num_replicas) for role in there.app.roles] if there and there.app else []
+        app = app_of(folder.head() or {})
+        roles = [(role.name, role.num_replicas) for role in app.roles] if app else folder.wrote()
         chunks = logs.read(folder.path, roles, query, self._ended(app_id))
         return tail_of(chunks, query.tail) if query.tail is not None else chunks
 
@@ -135,6 +139,7 @@ class Jobs:
         """A function that says whether an app has ended: it looks at the folder, and asks Slurm ever more rarely."""
         folder = self._folder(app_id)
         state = {"next": 0.0, "pause": _FIRST_PAUSE}
+        patience = Patience(_OUTAGE)
 
         def ended() -> bool:
             if not folder.read(RECORD) and folder.head() is None:
@@ -143,10 +148,10 @@ class Jobs:
                 return True
             if time.monotonic() < state["next"]:
                 return False
-            there = self._answers([app_id]).get(app_id)
+            found = patience.ask(lambda: self._answers([app_id]))
             state["next"] = time.monotonic() + state["pause"]
             state["pause"] = min(state["pause"] * 1.5, _LONGEST_PAUSE)
-            return there is None or is_terminal(there.state)
+            return found is not None and (app_id not in found or is_terminal(found[app_id].state))
 
         return ended
 

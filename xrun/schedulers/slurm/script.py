@@ -33,8 +33,11 @@ def text(request: SlurmRequest) -> str:
         'export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"',
         "",
     ]
-    for r, role in enumerate(request.app.roles):
-        lines += _role(request, r, role)
+    roles = "\n".join(line for r, role in enumerate(request.app.roles) for line in _role(request, r, role))
+    if "\r" in roles:  # in quotes; sbatch takes one before a line end for a file from DOS, and refuses
+        lines.append("_cr=$(printf '\\r')")
+        roles = roles.replace("\r", "'\"$_cr\"'")
+    lines.append(roles)
     lines += [*_about(request), *_step(request), *_prepare(request), ""]
     return "\n".join(lines) + "\n".join([shell.REPLICA, shell.TOOLS, shell.SUPERVISOR, shell.DISPATCH])
 
