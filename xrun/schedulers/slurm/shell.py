@@ -13,19 +13,17 @@ REPLICA = """\
 replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
   _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
   tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; }
-  helper() { trap '' TERM; trap 'kill -KILL $!; exit' HUP; }
+  # times and sizes of what was written, if they have changed
+  _note='_now=$(stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
+  aside() { _log=$_log setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
+  end() { kill -KILL "-$1" || kill -KILL "$1"; } 2>/dev/null
   stop() { # stop [SIGNAL]: what ignores it is killed in the end
     [ -z "$_stopped" ] || return 0
     _stopped=stopped
-    [ -z "$1" ] || kill "-$1" -- "-$_pid" || kill "-$1" "$_pid"
-    { helper; sleep $_grace & wait; kill -KILL -- "-$_pid"; } >/dev/null &
+    [ -z "$1" ] || kill "-$1" "-$_pid" || kill "-$1" "$_pid"
+    aside "sleep $_grace; kill -KILL -$_pid"
     _killer=$!
   } 2>/dev/null
-  note() { # times and sizes of what was written, if they have changed
-    _now=$(stat -c '%.9Y %s' "$_log.out" "$_log.err")
-    [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"
-    _seen=$_now
-  }
   exec 4<&0 </dev/null
   trap stop TERM # from Slurm, which sends it to the program too
   trap 'stop TERM' HUP
@@ -42,13 +40,14 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     "$@" >>"$_log.out" 2>>"$_log.err" 4<&- &
     _pid=$!
     [ -z "$_stopped" ] || kill -KILL $_pid
-    { helper; while :; do sleep 0.2 & wait; note; done; } >/dev/null 2>&1 &
+    aside "while sleep 0.2; do $_note; done"
     _watcher=$!
     wait $_pid
     _code=$?
     while kill -0 $_pid; do wait $_pid; _code=$?; done 2>/dev/null
-    { kill -KILL -- -$_pid; kill -HUP $_watcher; } 2>/dev/null
-    note
+    end $_pid
+    end $_watcher
+    eval "$_note"
     if [ $_code != 0 ] && [ -z "$_stopped" ] && [ "$(grep -c ^failed "$_log.log")" -lt $_retries ]; then
       echo failed >>"$_log.log" || exit
       tell end "$_code again"
@@ -58,7 +57,8 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     fi
   done
   trap '' TERM HUP
-  { kill -HUP $_killer; kill $_reader; } 2>/dev/null
+  [ -z "$_killer" ] || end $_killer
+  kill $_reader
   exit "${_code:-143}"
 }
 """
