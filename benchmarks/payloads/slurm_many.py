@@ -38,7 +38,7 @@ def by_xrun() -> tuple[float, float]:
     run = Cluster.run
 
     def counted(self: Cluster, *words: str, **more: object) -> str:
-            asked += words[0] in ("squeue", "sacct", "scontrol", "sinfo")
+        asked.extend({words[0]} & {"squeue", "sacct", "scontrol", "sinfo"})
         return run(self, *words, **more)  # type: ignore[arg-type] # as it is called
 
     Cluster.run = counted  # type: ignore[method-assign,assignment] # to count its calls
