@@ -105,6 +105,8 @@ class Answer:
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
         why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
+        if not self._record.job_id:
+            why += f"; its node may not see {self._folder.path}, job_root must be shared"
         return AppState.FAILED, f"exit code unknown: {why}", self._last_time()
 
     def _last_time(self) -> float:
