@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Iterator
 
 from xrun.schedulers import replica
 from xrun.schedulers.shell_words import secret, word
-from xrun.schedulers.slurm import shell
 from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, shape
 from xrun.specs import macros
 from xrun.specs.role import RetryPolicy, Role
@@ -16,6 +16,9 @@ from xrun.specs.role import RetryPolicy, Role
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST, "img_root": "$PWD"}
 _AT_RUN_TIME = ("XRUN_REPLICA_ID", "XRUN_ATTEMPT", "XRUN_ERROR_FILE", "TORCHELASTIC_ERROR_FILE", macros.RANK0_HOST)
 _BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
+
+LIBRARY = "xrun.sh"
+"""File of a job's folder with what is the same for every job; the script brings it if nobody else has."""
 
 SECRETS = "secrets"
 """File of a job's folder that says what its script can't: functions ``secrets0``, ... that export them."""
@@ -39,7 +42,15 @@ def text(request: SlurmRequest) -> str:
         roles = roles.replace("\r", "'\"$_cr\"'")
     lines.append(roles)
     lines += [*_about(request), *_step(request), *_prepare(request), ""]
-    return "\n".join(lines) + "\n".join([shell.REPLICA, shell.TOOLS, shell.SUPERVISOR, shell.DISPATCH])
+    return "\n".join(lines) + f"""\
+[ -e "$_folder/{LIBRARY}" ] || {{ mkdir -p "$_folder" && cp {shlex.quote(library_path())} "$_folder"; }} || exit
+. "$_folder/{LIBRARY}"
+"""
+
+
+def library_path() -> str:
+    """Where the file `LIBRARY` comes from."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), LIBRARY)
 
 
 def secrets_text(values: list[dict[str, bytes]]) -> bytes:

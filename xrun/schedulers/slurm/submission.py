@@ -96,6 +96,8 @@ def _fill(folder: JobFolder, info: AppDryRunInfo[SlurmRequest], text: str, value
     }
     folder.write(HEAD, json.dumps(head).encode())
     folder.write(SCRIPT, text.encode("utf-8", "surrogateescape"), 0o700)
+    with open(script.library_path(), "rb") as library:
+        folder.write(script.LIBRARY, library.read())
     folder.write(RECORD, b"")  # a file that was missed once is missed for a while on NFS
     if any(values):
         folder.write(SECRETS, script.secrets_text(values))
