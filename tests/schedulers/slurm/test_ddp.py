@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,10 @@ dist.destroy_process_group()
 
 
 @pytest.fixture(autouse=True)
-def _this_python(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """`python` is the one with torch, also in jobs."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
 
 
 def ddp(runner: Runner, script: str, j: str, *args: str, **options: object) -> str:

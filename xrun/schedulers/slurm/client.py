@@ -28,11 +28,11 @@ _NEVER_SENT = re.compile(r"connect failure|connection refused|configuration sour
 _NO_CONFIG = re.compile(r"configuration source|unable to process configuration", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
 _SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")
-_JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){8,}$")
+_JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){7,}$")
 _COMMAND = re.compile(r"^(sbatch|squeue|sacct|scancel|scontrol|sinfo): ?(error: ?)?", re.MULTILINE)
 
 _QUEUE = "%i|%j|%T|%r|%u|%V|%S|%e|%N"
-_ACCOUNTING = "JobID,JobName,State,Reason,User,Submit,Start,End,NodeList"
+_ACCOUNTING = "JobID,JobName,State,User,Submit,Start,End,NodeList"  # an older sacct refuses names that it does not know
 
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS")
 """Variables that say which cluster is meant."""
@@ -213,7 +213,7 @@ class Cluster:
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
             if _NO_CONFIG.search(said):
-                message = f"{words[0]} finds no configuration of a cluster here; SLURM_CONF names one, or run xrun elsewhere"
+                message = f"{words[0]} finds no cluster's configuration here; SLURM_CONF names one, or run xrun elsewhere"
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
         raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
 
@@ -259,7 +259,13 @@ def _rows(command: str, said: str) -> list[Row]:
     strange = next((line for line in lines if line.strip() and not _JOB.match(line)), "")
     if strange and not any(map(_JOB.match, lines)):
         raise BackendError(f"{command} says no job but {shown(strange[:200])}", code=_STRANGE)
-    return [row for line in lines if (row := _row(line.split("|")))]
+    without_reason = command == "sacct"
+    return [row for line in lines if (row := _row(_fields(line, without_reason)))]
+
+
+def _fields(line: str, without_reason: bool) -> list[str]:
+    fields = line.split("|")
+    return [*fields[:3], "", *fields[3:]] if without_reason else fields
 
 
 def _row(fields: Sequence[str]) -> Row | None:

@@ -92,6 +92,8 @@ class Answer:
         if not self._record.job_id:
             last = self._folder.tail(OUTPUT) or f"its node may not see {self._folder.path}; job_root must be shared"
             reason = f"it ended before it began ({row.state}): {last}"
+        elif row.state == "FAILED" and (last := self._folder.tail(OUTPUT)):
+            reason = f"its script failed: {last}"
         return state, reason, row.ended
 
     def _lost(self) -> tuple[AppState, str, float]:
@@ -103,11 +105,13 @@ class Answer:
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
         why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
+        if not self._record.job_id:
+            why += f"; its node may not see {self._folder.path}, job_root must be shared"
         return AppState.FAILED, f"exit code unknown: {why}", self._last_time()
 
     def _last_time(self) -> float:
         times = [t for k in self._record.replicas.values() for t in (k.started, k.ended)]
-        return max([*times, self._record.began, self.head.get("submitted", 0.0)])
+        return float(max([*times, self._record.began, self.head.get("submitted", 0.0)]))
 
     def _replica(self, r: int, role: Role, k: int, left: list[int]) -> ReplicaStatus:
         known = self._record.replicas.get((r, k), Replica())

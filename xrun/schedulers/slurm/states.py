@@ -13,6 +13,7 @@ STATES = {
     "RESV_DEL_HOLD": AppState.PENDING,
     "SPECIAL_EXIT": AppState.PENDING,
     "POWER_UP_NODE": AppState.PENDING,
+    "EXPEDITING": AppState.PENDING,
     "RUNNING": AppState.RUNNING,
     "SUSPENDED": AppState.RUNNING,
     "STOPPED": AppState.RUNNING,
