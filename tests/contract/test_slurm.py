@@ -1,4 +1,4 @@
-"""The contract on real clusters: heterogeneous jobs on one that forgets what has ended, packed ones on one that keeps it."""
+"""The contract on real clusters: heterogeneous jobs where ended ones are forgotten, packed ones where they are kept."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def _missing_files(request: SlurmRequest, folder: JobFolder | None) -> list[Prob
         if (folder is None) is bool(role.workspace):
             continue
         place = os.getcwd() if folder is None else folder / script.workspace_name(request, role)
-        for problem in machine.missing_files(AppDef("", [role]), place):
-            found.append(problem._replace(path=problem.path.replace("roles[0]", f"roles[{i}]")))
+        missing = machine.missing_files(AppDef("", [role]), place)
+        found += [problem._replace(path=problem.path.replace("roles[0]", f"roles[{i}]")) for problem in missing]
     return found
 
 

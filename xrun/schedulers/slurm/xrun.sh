@@ -21,9 +21,9 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _killer=$!
   } 2>/dev/null
   exec 4<&0 </dev/null
-  trap stop TERM # from Slurm, which sends it to the program too
-  trap 'stop TERM' HUP
-  trap : USR1 USR2
+  trap '_trapped=1; stop' TERM # from Slurm, which sends it to the program too
+  trap '_trapped=1; stop TERM' HUP
+  trap '_trapped=1' USR1 USR2
   { trap - TERM HUP; read -r _ <&4; kill -HUP $$; } >/dev/null 2>&1 &
   _reader=$!
   while [ -z "$_stopped" ]; do
@@ -40,7 +40,12 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _watcher=$!
     wait $_pid
     _code=$?
-    while kill -0 $_pid; do wait $_pid; _code=$?; done 2>/dev/null
+    while [ -n "$_trapped" ] && [ $_code -gt 128 ]; do # a signal to us may have ended the wait
+      _trapped=
+      wait $_pid
+      _again=$?
+      [ $_again = 127 ] || _code=$_again
+    done
     end $_pid
     end $_watcher
     eval "$_note"
@@ -96,7 +101,7 @@ fail() { # fail ROLE REPLICA CODE: what its policy says
     _again="$_again $_group"
     hang_up $_group
   elif [ $_primary = yes ]; then
-    eval "_failed$1=\$((_failed$1 + 1)) _i=\$((_failed$1 + 1))"
+    eval "_failed$1=\$((_failed$1 + 1)) _i=\$_failed$1"
     [ $_i -le $_spare ] || { _exit=$3; finish FAILED $1 $2 $3; }
   fi
 }
