@@ -1,8 +1,9 @@
-"""The contract on real clusters: one that forgets ended jobs and one that keeps them."""
+"""The contract on real clusters: heterogeneous jobs where ended ones are forgotten, packed ones where they are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
 
 class TestSlurm(SchedulerContract):
     scheduler = "slurm"
-    cfg = {"nodes": 4}  # several replicas share a node only if there are more than four
+    cfg: ClassVar[Mapping[str, Any]] = {"nodes": 2}  # for each role: those of a heterogeneous job share no node
     timeout = 200
     skew = 1.5
 
@@ -26,6 +27,8 @@ class TestSlurm(SchedulerContract):
 
 
 class TestSlurmWithAccounting(TestSlurm):
+    cfg: ClassVar[Mapping[str, Any]] = {"nodes": 4, "packed": True}
+
     @pytest.fixture(scope="class")
     @classmethod
     def runner(

@@ -213,7 +213,9 @@ class Cluster:
         if _AWAY.search(said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
             if _NO_CONFIG.search(said):
-                message = f"{words[0]} finds no cluster's configuration here; SLURM_CONF names one, or run xrun elsewhere"
+                message = (
+                    f"{words[0]} finds no cluster's configuration here; SLURM_CONF names one, or run xrun elsewhere"
+                )
             raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
         raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Iterator
 
 from xrun.schedulers import replica
 from xrun.schedulers.shell_words import secret, word
-from xrun.schedulers.slurm import shell
 from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, shape
 from xrun.specs import macros
 from xrun.specs.role import RetryPolicy, Role
+from xrun.specs.workspace import GIT_ROOT, Workspace
 
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST, "img_root": "$PWD"}
 _AT_RUN_TIME = ("XRUN_REPLICA_ID", "XRUN_ATTEMPT", "XRUN_ERROR_FILE", "TORCHELASTIC_ERROR_FILE", macros.RANK0_HOST)
 _BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
+
+LIBRARY = "xrun.sh"
+"""File of a job's folder with what is the same for every job; the script brings it if nobody else has."""
 
 SECRETS = "secrets"
 """File of a job's folder that says what its script can't: functions ``secrets0``, ... that export them."""
@@ -39,7 +43,30 @@ def text(request: SlurmRequest) -> str:
         roles = roles.replace("\r", "'\"$_cr\"'")
     lines.append(roles)
     lines += [*_about(request), *_step(request), *_prepare(request), ""]
-    return "\n".join(lines) + "\n".join([shell.REPLICA, shell.TOOLS, shell.SUPERVISOR, shell.DISPATCH])
+    return (
+        "\n".join(lines)
+        + f"""\
+[ -e "$_folder/{LIBRARY}" ] || {{ mkdir -p "$_folder" && cp {shlex.quote(library_path())} "$_folder"; }} || exit
+. "$_folder/{LIBRARY}"
+"""
+    )
+
+
+def library_path() -> str:
+    """Where the file `LIBRARY` comes from."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), LIBRARY)
+
+
+def workspaces(request: SlurmRequest) -> dict[str, Workspace]:
+    """The copies of local code that a job's folder has, by name."""
+    found = {workspace_name(request, role): role.workspace for role in request.app.roles if role.workspace}
+    return {name: workspace for name, workspace in found.items() if workspace is not None}
+
+
+def workspace_name(request: SlurmRequest, role: Role) -> str:
+    """The name of the copy that a role runs in; roles with the same code share it."""
+    texts = list(dict.fromkeys(str(one.workspace) for one in request.app.roles if one.workspace))
+    return f"workspace{texts.index(str(role.workspace))}"
 
 
 def secrets_text(values: list[dict[str, bytes]]) -> bytes:
@@ -196,9 +223,10 @@ def _step(request: SlurmRequest) -> Iterator[str]:
         if role.resource.gpu > 0 and (per_node > 1 or options.packed):
             flags += [f"--gpus-per-task={role.resource.gpu}"]
         secrets = f"secrets{r}; " if role.secrets else ""
-        yield f'  {r}) {secrets}_where="{" ".join(flags)}" ;;'
+        place = f'"$_folder/{workspace_name(request, role)}"' if role.workspace else '"$PWD"'
+        yield f'  {r}) {secrets}_place={place} _where="{" ".join(flags)}" ;;'
     yield "  esac"
-    yield '  srun $_where --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$PWD"'
+    yield '  srun $_where --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"'
     yield "}"
 
 
@@ -209,8 +237,8 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     for r, role in enumerate(roles):
         nodes = f"$SLURM_JOB_NODELIST_HET_GROUP_{r}" if request.is_het else "$SLURM_JOB_NODELIST"
         yield f'  export {replica.rank0_variable(role.name)}="$(address "{nodes}")"'
-    if any(role.workspace for role in roles):
-        yield '  cd "$_folder/workspace" || exit'
+    for name, workspace in workspaces(request).items():
+        yield f'  [ -e "$_folder/{name}" ] || {_by_hand(workspace)} "$_folder/{name}" || exit'
     if any(role.secrets for role in roles):
         yield f'  [ ! -e "$_folder/{SECRETS}" ] || . "$_folder/{SECRETS}"'
     if options.modules:
@@ -220,3 +248,14 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     if options.max_runtime > 0:
         yield f'  {{ sleep {options.max_runtime:g} & echo "clock $!"; wait $! && echo overtime; }} >&3 &'
     yield "}"
+
+
+def _by_hand(workspace: Workspace) -> str:
+    """What stands for xrun's copy of a workspace, if a person submits the script: the folder itself."""
+    (source, place), *more = workspace.projects.items()
+    folder = source.removeprefix("file://")
+    if more or place or ("://" in folder and source != GIT_ROOT):
+        return "{ echo 'xrun run copies the workspace, this script alone can not' >&2; false; } #"
+    if source == GIT_ROOT:
+        return 'ln -s "$(git rev-parse --show-toplevel)"'
+    return f"ln -s {shlex.quote(folder)}" if os.path.isabs(folder) else f'ln -s "$PWD"/{shlex.quote(folder)}'

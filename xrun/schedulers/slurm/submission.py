@@ -1,9 +1,10 @@
-"""Exactly one job for an app: its folder is made first, and after a lost answer Slurm is asked before it is told again."""
+"""Exactly one job for an app: its folder is made first, and after a lost answer Slurm is asked, not told again."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -11,16 +12,17 @@ from contextlib import suppress
 
 from xrun import __version__
 from xrun.errors import BackendError, BackendUnavailable, InvalidJob
-from xrun.schedulers import machine, replica, secrets
-from xrun.schedulers.home import unwritable
+from xrun.schedulers import home, machine, replica, secrets
 from xrun.schedulers.slurm import client, script
 from xrun.schedulers.slurm.client import Cluster, Unanswered
-from xrun.schedulers.slurm.jobroot import HEAD, OUTPUT, RECORD, SCRIPT, SECRETS, JobFolder
+from xrun.schedulers.slurm.jobroot import HEAD, OUTPUT, RECORD, SCRIPT, SECRETS, JobFolder, unwritable
 from xrun.schedulers.slurm.request import MAX_SCRIPT, SlurmRequest
 from xrun.schedulers.user import user_name
+from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.problems import Problem
 from xrun.specs.serialize import to_dict
+from xrun.workspaces import copy
 
 _PATIENCE = 60.0  # seconds for which a controller that is away is asked what became of a submission
 _PAUSE = 1.0
@@ -61,9 +63,7 @@ def checked_text(request: SlurmRequest) -> str:
     Raises:
         InvalidJob: it can't.
     """
-    problems = (
-        [] if any(role.workspace for role in request.app.roles) else machine.missing_files(request.app, os.getcwd())
-    )
+    problems = _missing_files(request, None)
     text = script.text(request)
     if len(text.encode("utf-8", "surrogateescape")) > MAX_SCRIPT:
         message = f"the job's script has {len(text)} characters"
@@ -73,6 +73,29 @@ def checked_text(request: SlurmRequest) -> str:
     if problems:
         raise InvalidJob(problems)
     return text
+
+
+def _missing_files(request: SlurmRequest, folder: JobFolder | None) -> list[Problem]:
+    """Scripts that aren't there: of roles without a workspace, or in the copies of workspaces if a folder is given."""
+    found = []
+    for i, role in enumerate(request.app.roles):
+        if (folder is None) is bool(role.workspace):
+            continue
+        place = os.getcwd() if folder is None else folder / script.workspace_name(request, role)
+        missing = machine.missing_files(AppDef("", [role]), place)
+        found += [problem._replace(path=problem.path.replace("roles[0]", f"roles[{i}]")) for problem in missing]
+    return found
+
+
+def _copy_workspaces(folder: JobFolder, request: SlurmRequest) -> None:
+    for name, workspace in script.workspaces(request).items():
+        shutil.rmtree(folder / name, ignore_errors=True)
+        try:
+            copy(workspace, folder / name)
+        except OSError as error:
+            raise unwritable(error) from error
+    if missing := _missing_files(request, folder):
+        raise InvalidJob(missing)
 
 
 def environment(request: SlurmRequest) -> dict[bytes, bytes]:
@@ -94,8 +117,12 @@ def _fill(folder: JobFolder, info: AppDryRunInfo[SlurmRequest], text: str, value
         "submitted": round(time.time(), 6),
         "version": __version__,
     }
+    if any(role.workspace for role in info.app.roles):
+        _copy_workspaces(folder, info.request)
     folder.write(HEAD, json.dumps(head).encode())
     folder.write(SCRIPT, text.encode("utf-8", "surrogateescape"), 0o700)
+    with open(script.library_path(), "rb") as library:
+        folder.write(script.LIBRARY, library.read())
     folder.write(RECORD, b"")  # a file that was missed once is missed for a while on NFS
     if any(values):
         folder.write(SECRETS, script.secrets_text(values))
@@ -142,7 +169,7 @@ def _may_be_sent(folder: JobFolder, info: AppDryRunInfo[SlurmRequest]) -> bool:
 def check(cluster: Cluster, info: AppDryRunInfo[SlurmRequest], root: str) -> list[Problem]:
     """What a submission looks at, and what sbatch says to the script; nothing is left of it."""
     found = machine.missing_secrets(info.app, os.environb)
-    if why := unwritable(root):
+    if why := home.unwritable(root):
         found.append(Problem("XR144", "options.job_root", why, "name a folder that you may write and all nodes see"))
     try:
         text = checked_text(info.request)

@@ -1,15 +1,11 @@
-"""The constant parts of a job's script, in POSIX shell: what is done on a node for a replica, and the job's rules.
+# What a job's script does, the same for every job; it says the rest in variables and functions. POSIX shell.
+#
+# The script runs once as the batch step, which supervises, and again as each task of a step, which runs a replica.
+# Names of variables begin with "_": whatever else there is in the environment is the user's.
+#
+# The two talk through srun. What a replica says on standard output comes out of the supervisor's pipe; a replica is to
+# stop when its standard input ends. Nobody polls, and neither needs slurmctld.
 
-A script runs once as the batch step, which supervises, and again as each task of a step, which runs a replica. Every
-name of a variable of ours begins with ``_``: whatever else there is in the environment is the user's.
-
-The batch step and its replicas talk through srun. What a replica says on standard output comes out of the supervisor's
-pipe; a replica is to stop when its standard input ends. Nobody polls, and neither needs slurmctld.
-"""
-
-from __future__ import annotations
-
-REPLICA = """\
 replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
   _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
   tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; }
@@ -25,9 +21,9 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _killer=$!
   } 2>/dev/null
   exec 4<&0 </dev/null
-  trap stop TERM # from Slurm, which sends it to the program too
-  trap 'stop TERM' HUP
-  trap : USR1 USR2
+  trap '_trapped=1; stop' TERM # from Slurm, which sends it to the program too
+  trap '_trapped=1; stop TERM' HUP
+  trap '_trapped=1' USR1 USR2
   { trap - TERM HUP; read -r _ <&4; kill -HUP $$; } >/dev/null 2>&1 &
   _reader=$!
   while [ -z "$_stopped" ]; do
@@ -44,7 +40,12 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _watcher=$!
     wait $_pid
     _code=$?
-    while kill -0 $_pid; do wait $_pid; _code=$?; done 2>/dev/null
+    while [ -n "$_trapped" ] && [ $_code -gt 128 ]; do # a signal to us may have ended the wait
+      _trapped=
+      wait $_pid
+      _again=$?
+      [ $_again = 127 ] || _code=$_again
+    done
     end $_pid
     end $_watcher
     eval "$_note"
@@ -61,25 +62,21 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
   kill $_reader
   exit "${_code:-143}"
 }
-"""
 
-TOOLS = """\
 address() { # of the first of some nodes: its name, or where Slurm reaches it if nobody knows the name
   _node=$(scontrol show hostnames "$1" | head -n 1)
-  getent hosts "$_node" >/dev/null || _node=$(scontrol show node "$_node" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
+  getent hosts "$_node" >/dev/null || _node=$(scontrol show node "$_node" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
   echo "$_node"
 }
 say() { echo "$*" >>"$_folder/job.log"; }
 has() { case " $2 " in *" $1 "*) ;; *) false ;; esac; }
 less() { for _i in $2; do [ "$_i" = "$1" ] || echo "$_i"; done; }
-"""
 
-SUPERVISOR = """\
 launch() { # launch ROLE...: a step each, which stops when its standard input ends
   for _i; do
     _up="$_up $_i" _over=$(less $_i "$_over")
     eval "_failed$_i=0 _ended$_i=0"
-    sh -c "echo hold $_i \\$\\$ >&3; exec sleep 2147483647" | {
+    sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
       step "$_i"
       echo "done $_i $?"
     } >&3 &
@@ -88,7 +85,7 @@ launch() { # launch ROLE...: a step each, which stops when its standard input en
 
 hang_up() { # hang_up ROLE...
   for _i; do
-    has $_i "$_stop" || { _stop="$_stop $_i"; eval "kill \\$_hold$_i"; }
+    has $_i "$_stop" || { _stop="$_stop $_i"; eval "kill \$_hold$_i"; }
   done
 } 2>/dev/null
 
@@ -104,14 +101,14 @@ fail() { # fail ROLE REPLICA CODE: what its policy says
     _again="$_again $_group"
     hang_up $_group
   elif [ $_primary = yes ]; then
-    eval "_failed$1=\\$((_failed$1 + 1)) _i=\\$((_failed$1 + 1))"
+    eval "_failed$1=\$((_failed$1 + 1)) _i=\$_failed$1"
     [ $_i -le $_spare ] || { _exit=$3; finish FAILED $1 $2 $3; }
   fi
 }
 
 ended() { # ended ROLE CODE: a step has
   _up=$(less $1 "$_up")
-  eval "kill \\$_hold$1; _i=\\$_ended$1" 2>/dev/null
+  eval "kill \$_hold$1; _i=\$_ended$1" 2>/dev/null
   about $1
   # a replica that didn't say how it ended was lost
   [ -n "$_verdict" ] || has $1 "$_stop $_again" || [ $_i -ge $_replicas ] || fail $1 - $2
@@ -149,7 +146,7 @@ supervise() {
     start) say "start $_role $_k $_attempt $_time $_code" ;;
     end)
       say "end $_role $_k $_attempt $_time $_code $_word"
-      [ "$_word" = again ] || eval "_ended$_role=\\$((_ended$_role + 1))"
+      [ "$_word" = again ] || eval "_ended$_role=\$((_ended$_role + 1))"
       if [ "$_word" = stopped ]; then
         has $_role "$_stop" || finish REQUEUE # Slurm did it
       elif [ "$_code$_word" != 0 ] && [ "$_word$_verdict" = "" ]; then
@@ -179,12 +176,9 @@ supervise() {
   [ "$_verdict" != CANCELLED ] || { scancel "$SLURM_JOB_ID" && sleep 600; }
   [ "$_verdict" = SUCCEEDED ] || exit "${_exit:-1}"
 }
-"""
 
-DISPATCH = """\
 _role=${1-}
 case $_role in
 '') supervise ;;
 *) cd "$2" && export XRUN_REPLICA_ID="$SLURM_PROCID" && "role$_role" ;;
 esac
-"""
