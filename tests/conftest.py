@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.systems import engine
+from tests.systems import engine, slurm_cluster
 from tests.systems.engine import DockerSystem
+from tests.systems.slurm_cluster import SlurmCluster
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +44,25 @@ def docker_system() -> Iterator[DockerSystem]:
         pytest.skip(lacking)
     with engine.started() as system:
         yield system
+
+
+@pytest.fixture(scope="session", name="slurm_cluster")
+def _slurm_cluster() -> Iterator[SlurmCluster]:
+    """A Slurm cluster of our own that forgets ended jobs; tests with it are of the xdist group ``slurm``."""
+    yield from _cluster(accounting=False)
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster_accounting() -> Iterator[SlurmCluster]:
+    """One that keeps ended jobs; tests with it are of the xdist group ``slurm``."""
+    yield from _cluster(accounting=True)
+
+
+def _cluster(*, accounting: bool) -> Iterator[SlurmCluster]:
+    if lacking := slurm_cluster.lacking(accounting):
+        pytest.skip(lacking)
+    with slurm_cluster.started(accounting) as cluster:
+        yield cluster
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -18,6 +18,7 @@ GROUPS = (
     (90, 99, "Schedulers and the systems behind them"),
     (100, 109, "The schedulers local and memory"),
     (120, 139, "The scheduler docker"),
+    (140, 159, "The scheduler slurm"),
 )
 """(first number, last number, what they are about)."""
 

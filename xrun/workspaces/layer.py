@@ -56,7 +56,7 @@ def digest(entry: Entry) -> str:
         InvalidJob: it can't be read.
     """
     hashed = hashlib.sha256()
-    for piece in _pieces(entry):
+    for piece in pieces(entry):
         hashed.update(piece)
     return hashed.hexdigest()
 
@@ -72,7 +72,7 @@ def _header(entry: Entry, folder: str) -> bytes:
 def _content(entry: Entry, expected: str) -> Iterator[bytes]:
     """Exactly the bytes that were hashed."""
     hashed, left = hashlib.sha256(), entry.size
-    for piece in _pieces(entry):
+    for piece in pieces(entry):
         left -= len(piece)
         if left < 0:
             raise changed(entry.source)
@@ -82,7 +82,12 @@ def _content(entry: Entry, expected: str) -> Iterator[bytes]:
         raise changed(entry.source)
 
 
-def _pieces(entry: Entry) -> Iterator[bytes]:
+def pieces(entry: Entry) -> Iterator[bytes]:
+    """A file's content.
+
+    Raises:
+        InvalidJob: it can't be read, or is a file no more.
+    """
     try:
         # what was a file may be a pipe by now, which must not keep us waiting
         file = os.open(entry.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.schedulers.waiting import ends, reaches, status, until
 from tests.systems.engine import IMAGE, DockerSystem, docker
 from xrun.runner import Runner
 from xrun.specs.app import AppDef
 from xrun.specs.role import Role
-from xrun.specs.states import AppState
-from xrun.specs.status import AppStatus
+
+__all__ = ["IGNORES_TERM", "UNTIL_STOPPED", "ends", "left", "reaches", "run", "sh", "status", "supervisors", "until"]
 
 UNTIL_STOPPED = "trap 'exit 0' TERM; echo ready; sleep 120 & wait; exit 9"
 IGNORES_TERM = "trap '' TERM; echo ready; while :; do sleep 1; done"
@@ -26,35 +25,6 @@ def sh(script: str, name: str = "main", **fields: Any) -> Role:
 def run(runner: Runner, *roles: Role, **options: Any) -> str:
     """Submits; returns the handle."""
     return str(runner.run(AppDef("job", list(roles)), "docker", {"grace_period": 1, **options}))
-
-
-def status(runner: Runner, handle: str) -> AppStatus:
-    """Of a job that is there."""
-    found = runner.status(handle)
-    assert found is not None
-    return found
-
-
-def ends(runner: Runner, handle: str, state: AppState, timeout: float = 60) -> AppStatus:
-    """Its status at the end, which must be this one."""
-    found = runner.wait(handle, timeout=timeout)
-    assert found is not None
-    assert found.state == state, found.msg
-    return found
-
-
-def until(condition: Callable[[], Any], timeout: float = 30) -> Any:
-    """What a condition gives once it holds."""
-    end = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.05)
-    return found
-
-
-def reaches(runner: Runner, handle: str, line: str, role: str = "main", k: int = 0) -> None:
-    """Waits for a line of a replica."""
-    until(lambda: any(text == f"{line}\n" for text in runner.log_lines(handle, role, k)))
 
 
 def left(system: DockerSystem, handle: str) -> list[str]:

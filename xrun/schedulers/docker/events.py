@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from xrun.errors import BackendUnavailable, XrunError
+from xrun.errors import XrunError
 from xrun.schedulers import outcome
 from xrun.schedulers.docker import labels
 from xrun.schedulers.docker.client import Engine
-
-T = TypeVar("T")
 
 AWAY = 120.0
 """Seconds without an engine after which who follows or waits gives up."""
@@ -90,28 +87,6 @@ class Changes:
             if not self._ended:
                 self._changed.set()
                 time.sleep(_RECONNECT)
-
-
-class Patience:
-    """Asks an engine again and again, and bears with one that was there and is away, for `AWAY` seconds."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    def ask(self, call: Callable[[], T]) -> T | None:
-        """The answer; None while the engine is away.
-
-        Raises:
-            BackendUnavailable: it was not there at first, or is away for too long.
-        """
-        try:
-            answer = call()
-        except BackendUnavailable:
-            if self._since is None or time.monotonic() - self._since > AWAY:
-                raise
-            return None
-        self._since = time.monotonic()
-        return answer
 
 
 def sent_signal(engine: Engine, container: str, started: float, ended: float) -> str:

@@ -15,13 +15,14 @@ from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.docker import containers, labels, locks, logs, request, states, submission, supervisor
 from xrun.schedulers.docker.client import Engine, Refused
-from xrun.schedulers.docker.events import Changes, Patience
+from xrun.schedulers.docker.events import AWAY, Changes
 from xrun.schedulers.docker.images import Images
 from xrun.schedulers.docker.labels import Found, Seen, Verdict
 from xrun.schedulers.docker.request import DockerRequest
 from xrun.schedulers.docker.submission import Submission
 from xrun.schedulers.home import home
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
+from xrun.schedulers.patience import Patience
 from xrun.schedulers.user import user_name
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.problems import Problem
@@ -135,7 +136,7 @@ class Jobs:
             BackendUnavailable: the engine can't be reached at first, or does not come back.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        patience = Patience()
+        patience = Patience(AWAY)
         with Changes(self._engine, app_ids[0] if len(app_ids) == 1 else None) as changes:
             while True:
                 found = patience.ask(partial(self.describe_many, app_ids))

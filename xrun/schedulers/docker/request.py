@@ -12,6 +12,7 @@ from xrun import __version__
 from xrun.errors import InvalidJob, InvalidValue
 from xrun.schedulers import images, replica
 from xrun.schedulers.docker import labels
+from xrun.schedulers.shell_words import secret, word
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, VolumeMount
@@ -25,6 +26,8 @@ MIB = 1 << 20
 
 LEAST_CPU = 0.01
 """Part of a CPU below which the kernel takes no limit."""
+
+_VARIABLES = {"replica_id": "$k", "rank0_env": macros.RANK0_HOST}
 
 _INFINIBAND, _NEURON = "vpc.amazonaws.com/efa", "aws.amazon.com/neurondevice"
 
@@ -240,12 +243,14 @@ def _role_lines(request: DockerRequest, r: int, role: Role) -> list[str]:
         flags.append(f"--network {request.app_id} --network-alias {host}$k")
     env = dict(pair.split("=", 1) for pair in config["Env"])
     own = role.env
-    texts = {name: _word(own[name], values) if name in own else shlex.quote(text) for name, text in env.items()}
+    texts = {
+        name: word(own[name], values, _VARIABLES) if name in own else shlex.quote(text) for name, text in env.items()
+    }
     texts["XRUN_REPLICA_ID"] = "$k"
     flags += [f"-e {name}={text}" for name, text in texts.items()]
-    flags += [f"-e {name}={_secret(reference)}" for name, reference in role.secrets.items()]
+    flags += [f"-e {name}={secret(reference)}" for name, reference in role.secrets.items()]
     flags += [f"-l {name}={shlex.quote(text)}" for name, text in app_labels(request).items()]
-    words = [_word(text, values) for text in (role.entrypoint, *role.args)]
+    words = [word(text, values, _VARIABLES) for text in (role.entrypoint, *role.args)]
     image = shlex.quote(config["Image"])
     program = [image, *words] if request.options.image_entrypoint else [f"--entrypoint {words[0]}", image, *words[1:]]
     command = " \\\n    ".join(["docker create", *flags, " ".join(program)])
@@ -281,24 +286,6 @@ def _resource_flags(config: Mapping[str, Any], options: DockerOptions) -> list[s
 def _csv(field: str) -> str:
     """One field of a line of values that commas separate."""
     return '"' + field.replace('"', '""') + '"' if any(c in field for c in ',"\n\r') else field
-
-
-def _word(text: str, values: Mapping[str, str]) -> str:
-    """A text as one shell word; only the number of the replica is left to the shell."""
-    parts = []
-    for kind, part in macros.split(text):
-        known = part if kind == "text" else _PER_REPLICA.get(part)
-        parts.append('"$k"' if part == "replica_id" and kind != "text" else shlex.quote(known or values[part]))
-    return "".join(parts) or "''"
-
-
-_PER_REPLICA = {"rank0_env": macros.RANK0_HOST}
-
-
-def _secret(reference: str) -> str:
-    kind, _, where = reference.partition(":")
-    # a secret's value is never rendered; the script reads it where it is run
-    return f'"${{{where}:?}}"' if kind == "env" else f'"$(cat {shlex.quote(where)})"'
 
 
 def _mount(mount: Any, values: Mapping[str, str]) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from xrun.errors import Unsupported
 from xrun.schedulers import replica
 from xrun.schedulers.local import RANK0
+from xrun.schedulers.shell_words import secret, word
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.options import CommonOptions, option
@@ -112,29 +113,12 @@ def _role_lines(request: LocalRequest, role: Role) -> list[str]:
     lines.append(
         "  export XRUN_REPLICA_ID " + " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items() if k not in fixed)
     )
-    lines += [f"  export {name}={_word(text, values)}" for name, text in role.env.items()]
-    lines += [f"  export {name}={_secret(reference)}" for name, reference in role.secrets.items()]
-    words = [_word(text, values) for text in (role.entrypoint, *role.args)]
+    lines += [f"  export {name}={word(text, values, _VARIABLES)}" for name, text in role.env.items()]
+    lines += [f"  export {name}={secret(reference)}" for name, reference in role.secrets.items()]
+    words = [word(text, values, _VARIABLES) for text in (role.entrypoint, *role.args)]
     lines.append(f"  exec {' '.join(words)}")
     lines.append(') & pids="$pids $!"; XRUN_REPLICA_ID=$((XRUN_REPLICA_ID + 1)); done')
     return lines
-
-
-def _word(text: str, values: dict[str, str]) -> str:
-    """A text as one shell word; only the values of macros are left to the shell."""
-    if "${" not in text:
-        return shlex.quote(text)
-    parts = []
-    for kind, part in macros.split(text):
-        known = part if kind == "text" else values.get(part)
-        parts.append(shlex.quote(known) if known is not None else f'"{_VARIABLES[part]}"')
-    return "".join(parts) or "''"
-
-
-def _secret(reference: str) -> str:
-    kind, _, where = reference.partition(":")
-    # a secret's value is never rendered; the script reads it where it is run
-    return f'"${{{where}:?}}"' if kind == "env" else f'"$(cat {shlex.quote(where)})"'
 
 
 def _workdir(roles: Sequence[Role]) -> str:

@@ -1,0 +1,184 @@
+# What a job's script does, the same for every job; it says the rest in variables and functions. POSIX shell.
+#
+# The script runs once as the batch step, which supervises, and again as each task of a step, which runs a replica.
+# Names of variables begin with "_": whatever else there is in the environment is the user's.
+#
+# The two talk through srun. What a replica says on standard output comes out of the supervisor's pipe; a replica is to
+# stop when its standard input ends. Nobody polls, and neither needs slurmctld.
+
+replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
+  _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
+  tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; }
+  # times and sizes of what was written, if they have changed
+  _note='_now=$(stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
+  aside() { _log=$_log setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
+  end() { kill -KILL "-$1" || kill -KILL "$1"; } 2>/dev/null
+  stop() { # stop [SIGNAL]: what ignores it is killed in the end
+    [ -z "$_stopped" ] || return 0
+    _stopped=stopped
+    [ -z "$1" ] || kill "-$1" "-$_pid" || kill "-$1" "$_pid"
+    aside "sleep $_grace; kill -KILL -$_pid"
+    _killer=$!
+  } 2>/dev/null
+  exec 4<&0 </dev/null
+  trap '_trapped=1; stop' TERM # from Slurm, which sends it to the program too
+  trap '_trapped=1; stop TERM' HUP
+  trap '_trapped=1' USR1 USR2
+  { trap - TERM HUP; read -r _ <&4; kill -HUP $$; } >/dev/null 2>&1 &
+  _reader=$!
+  while [ -z "$_stopped" ]; do
+    XRUN_ATTEMPT=$(grep -sc ^start "$_log.log")
+    export XRUN_ATTEMPT="${XRUN_ATTEMPT:-0}"
+    export XRUN_ERROR_FILE="$_log.error-$XRUN_ATTEMPT.json"
+    export TORCHELASTIC_ERROR_FILE="$XRUN_ERROR_FILE"
+    echo start >>"$_log.log" || exit
+    tell start "$SLURMD_NODENAME"
+    "$@" >>"$_log.out" 2>>"$_log.err" 4<&- &
+    _pid=$!
+    [ -z "$_stopped" ] || kill -KILL $_pid
+    aside "while sleep 0.2; do $_note; done"
+    _watcher=$!
+    wait $_pid
+    _code=$?
+    while [ -n "$_trapped" ] && [ $_code -gt 128 ]; do # a signal to us may have ended the wait
+      _trapped=
+      wait $_pid
+      _again=$?
+      [ $_again = 127 ] || _code=$_again
+    done
+    end $_pid
+    end $_watcher
+    eval "$_note"
+    if [ $_code != 0 ] && [ -z "$_stopped" ] && [ "$(grep -c ^failed "$_log.log")" -lt $_retries ]; then
+      echo failed >>"$_log.log" || exit
+      tell end "$_code again"
+    else
+      tell end "$_code $_stopped"
+      break
+    fi
+  done
+  trap '' TERM HUP
+  [ -z "$_killer" ] || end $_killer
+  kill $_reader
+  exit "${_code:-143}"
+}
+
+address() { # of the first of some nodes: its name, or where Slurm reaches it if nobody knows the name
+  _node=$(scontrol show hostnames "$1" | head -n 1)
+  getent hosts "$_node" >/dev/null || _node=$(scontrol show node "$_node" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
+  echo "$_node"
+}
+say() { echo "$*" >>"$_folder/job.log"; }
+has() { case " $2 " in *" $1 "*) ;; *) false ;; esac; }
+less() { for _i in $2; do [ "$_i" = "$1" ] || echo "$_i"; done; }
+
+launch() { # launch ROLE...: a step each, which stops when its standard input ends
+  for _i; do
+    _up="$_up $_i" _over=$(less $_i "$_over")
+    eval "_failed$_i=0 _ended$_i=0"
+    sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
+      step "$_i"
+      echo "done $_i $?"
+    } >&3 &
+  done
+}
+
+hang_up() { # hang_up ROLE...
+  for _i; do
+    has $_i "$_stop" || { _stop="$_stop $_i"; eval "kill \$_hold$_i"; }
+  done
+} 2>/dev/null
+
+finish() { # finish STATE WHY...: the first one counts
+  _verdict=${_verdict:-$*} _again=
+  hang_up $_up
+}
+
+fail() { # fail ROLE REPLICA CODE: what its policy says
+  about $1
+  if [ -n "$_scope" ] && [ "$(grep -c "^retry $_scope " "$_folder/job.log")" -lt $_retries ]; then
+    say "retry $_scope $1 $2 $(date +%s.%N)" || exit
+    _again="$_again $_group"
+    hang_up $_group
+  elif [ $_primary = yes ]; then
+    eval "_failed$1=\$((_failed$1 + 1)) _i=\$_failed$1"
+    [ $_i -le $_spare ] || { _exit=$3; finish FAILED $1 $2 $3; }
+  fi
+}
+
+ended() { # ended ROLE CODE: a step has
+  _up=$(less $1 "$_up")
+  eval "kill \$_hold$1; _i=\$_ended$1" 2>/dev/null
+  about $1
+  # a replica that didn't say how it ended was lost
+  [ -n "$_verdict" ] || has $1 "$_stop $_again" || [ $_i -ge $_replicas ] || fail $1 - $2
+  _stop=$(less $1 "$_stop")
+  [ -z "$_verdict" ] || return 0
+  if [ -n "$_again" ]; then
+    for _i in $_again; do ! has $_i "$_up" || return 0; done
+    _i=$(for _i in $_again; do echo $_i; done | sort -u) _again=
+    launch $_i
+    return 0
+  fi
+  _over="$_over $1"
+  for _i in $_roles; do
+    about $_i
+    [ $_primary = no ] || has $_i "$_over" || return 0
+  done
+  finish SUCCEEDED
+}
+
+supervise() {
+  mkdir -p "$_folder" && ln -s "$SLURM_JOB_ID" "$_folder/job" 2>/dev/null
+  [ "$(readlink "$_folder/job")" = "$SLURM_JOB_ID" ] || { echo "$_folder belongs to another job"; exit 1; }
+  [ -e "$_folder/job.sh" ] || cp "$0" "$_folder/job.sh"
+  say "run $SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} $(date +%s.%N) $SLURM_JOB_NODELIST" || exit
+  _pipe=$(mktemp -u) && mkfifo -m 600 "$_pipe" && exec 3<>"$_pipe" && rm "$_pipe" || exit
+  trap 'echo killed >&3' TERM
+  trap 'echo cancel >&3' USR1
+  trap 'echo limit >&3' USR2
+  prepare
+  launch $_roles
+  [ ! -e "$_folder/cancelled" ] || finish CANCELLED
+  while [ -n "$_up" ]; do
+    read -r _what _role _k _attempt _time _code _word <&3 || continue
+    case $_what in
+    start) say "start $_role $_k $_attempt $_time $_code" ;;
+    end)
+      say "end $_role $_k $_attempt $_time $_code $_word"
+      [ "$_word" = again ] || eval "_ended$_role=\$((_ended$_role + 1))"
+      if [ "$_word" = stopped ]; then
+        has $_role "$_stop" || finish REQUEUE # Slurm did it
+      elif [ "$_code$_word" != 0 ] && [ "$_word$_verdict" = "" ]; then
+        has $_role "$_again" || fail $_role $_k $_code
+      fi
+      ;;
+    done) ended $_role $_k ;;
+    hold)
+      eval "_hold$_role=$_k"
+      has $_role "$_up" && ! has $_role "$_stop" || kill $_k
+      ;;
+    cancel) finish CANCELLED ;;
+    clock) _clock=$_role ;;
+    overtime) finish FAILED overtime ;;
+    limit) if [ "${SLURM_RESTART_COUNT:-0}" -lt $_requeues ]; then finish REQUEUE; else finish FAILED limit; fi ;;
+    killed) _verdict=${_verdict:-KILLED} _again= ;;
+    esac
+  done
+  trap - TERM
+  [ -z "$_clock" ] || kill $_clock
+  case $_verdict in
+  KILLED) exit 143 ;;
+  REQUEUE) say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600 ;;
+  esac
+  say "verdict $(date +%s.%N) $_verdict"
+  rm -f "$_folder/secrets"
+  [ "$_verdict" != CANCELLED ] || { scancel "$SLURM_JOB_ID" && sleep 600; }
+  [ "$_verdict" = SUCCEEDED ] || exit "${_exit:-1}"
+}
+
+_role=${1-}
+case $_role in
+'') supervise ;;
+*) cd "$2" && export XRUN_REPLICA_ID="$SLURM_PROCID" && "role$_role" ;;
+esac
