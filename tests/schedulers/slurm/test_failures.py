@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
 FAILED, SUCCEEDED, RUNNING, PENDING = AppState.FAILED, AppState.SUCCEEDED, AppState.RUNNING, AppState.PENDING
 
 ONCE_MORE = (
-    'echo "attempt $XRUN_ATTEMPT"; [ "$XRUN_ATTEMPT" != 0 ] || { sleep 200 & wait; }; echo "$XRUN_ATTEMPT is done"'
+    'echo "attempt $XRUN_ATTEMPT"; [ "$XRUN_ATTEMPT" != 0 ] || exec sleep 200; echo "$XRUN_ATTEMPT is done"'
 )
 """A payload that ends in its second attempt only."""
 
