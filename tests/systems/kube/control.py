@@ -80,6 +80,7 @@ def start_controllers(place: Place) -> None:
             f"--service-account-private-key-file={key}",
             f"--root-ca-file={place.authority}",
             "--allocate-node-cidrs=false",
+            f"--flex-volume-plugin-dir={place / 'kubelet/plugins'}",
             f"--node-monitor-grace-period={LOST_AFTER}",
             "--concurrent-job-syncs=20",
         ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.systems.kube import addons, control, node, programs
+from tests.systems.kube import addons, control, leftovers, network, node, programs
 from tests.systems.kube.place import NODE, Place
 from tests.systems.kube.processes import NotUp, stop, wait_for
 
@@ -19,7 +20,7 @@ PARTS: dict[str, Callable[[Place], None]] = {
     "controllers": control.start_controllers,
     "scheduler": control.start_scheduler,
     "kubelet": node.start_kubelet,
-    "coredns": node.start_names,
+    "coredns": network.start_names,
     "jobset": addons.start_jobset,
     "kwok": addons.start_kwok,
 }
@@ -42,7 +43,8 @@ def main(words: list[str], about: str) -> int:
                 PARTS[part](Place(Path(folder)))
                 control.await_api_server(Place(Path(folder)))
             case ["stop", folder, part] if part in PARTS:
-                stop(Place(Path(folder)), part)
+                # as if it crashed; the API server would take its time else
+                stop(Place(Path(folder)), part, signal.SIGKILL)
             case _:
                 sys.stderr.write(about)
                 return 2
@@ -61,9 +63,9 @@ def up(place: Place) -> None:
         raise NotUp(f"the path {place.folder} is too long for sockets; give one of at most 60 characters")
     if place.folder.exists() and any(place.folder.iterdir()) and not place.is_made:
         raise NotUp(f"{place.folder} holds other things; give a folder that is empty or not there")
-    node.refuse_another(place)
+    leftovers.refuse_another(place)
     place.write_kubeconfig("admin.kubeconfig", place.token)
-    node.start_network()
+    network.start_network()
     control.start_etcd(place)
     control.start_api_server(place)
     node.start_runtime(place)
@@ -71,14 +73,14 @@ def up(place: Place) -> None:
     control.start_controllers(place)
     control.start_scheduler(place)
     node.start_kubelet(place)
-    node.start_names(place)
+    network.start_names(place)
     addons.start_kwok(place)
     addons.start_jobset(place)
     wait_for(place, "kubelet", lambda: b'"type":"Ready","status":"True"' in _node(place))
     # without it no pod can be made
     wait_for(place, "controllers", lambda: control.api(place, "/api/v1/namespaces/default/serviceaccounts/default"))
     wait_for(place, "jobset", lambda: addons.takes_jobsets(place))
-    wait_for(place, "coredns", node.names_answer)
+    wait_for(place, "coredns", network.names_answer)
     sys.stdout.write(f"export KUBECONFIG={place.kubeconfig}\n")
 
 
@@ -88,10 +90,10 @@ def down(place: Place) -> None:
         raise NotUp(f"{place.folder} is no cluster's folder; nothing is done")
     for part in ("kwok", "jobset", "controllers", "scheduler", "coredns"):
         stop(place, part)
-    node.clean(place)
+    leftovers.clean(place)
     for part in ("api-server", "etcd"):
-        stop(place, part)
-    if left := node.left(place):
+        stop(place, part, signal.SIGKILL)
+    if left := leftovers.left(place):
         raise NotUp(f"{place.folder} is ended, but for {', '.join(left)}")
     shutil.rmtree(place.folder)
 
