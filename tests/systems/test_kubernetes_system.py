@@ -116,7 +116,7 @@ def test_jobsets_are_checked(on: On) -> None:
     about = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": "x" * 60}}
     one = {"name": "main", "template": {"spec": job("", "true", 1)["spec"]}}
     wrong = json.dumps({**about, "spec": {"replicatedJobs": [one]}})
-    assert "must be no more than 63" in on.kubectl("create", "-f", "-", stdin=wrong, code=1)
+    assert "will exceed 63 characters" in on.kubectl("create", "-f", "-", stdin=wrong, code=1)
 
 
 def test_exit_codes_and_logs(on: On) -> None:

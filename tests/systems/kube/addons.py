@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from tests.systems.kube.control import as_list, kubectl
+from tests.systems.kube.control import api, as_list, kubectl
 from tests.systems.kube.place import Place
-from tests.systems.kube.processes import start
+from tests.systems.kube.processes import start, wait_for
 from tests.systems.kube.programs import PARTS, find
 
 FAKE = "kwok.x-k8s.io/node"
@@ -44,7 +44,7 @@ def start_jobset(place: Place) -> None:
         },
     )
     kubectl(place, "apply", "--server-side", "--filename", str(PARTS["jobset"].folder / "bases"))
-    kubectl(place, "wait", "--for=condition=Established", "--timeout=30s", "crd/jobsets.jobset.x-k8s.io")
+    wait_for(place, "api-server", lambda: api(place, "/apis/jobset.x-k8s.io/v1alpha2"))
     start(place, "jobset", [find("jobset"), f"--config={config}", f"--kubeconfig={place.kubeconfig}"])
     kubectl(place, "apply", "--server-side", "--filename=-", stdin=json.dumps(as_list(list(_webhooks(place)))))
 
