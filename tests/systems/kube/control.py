@@ -55,6 +55,8 @@ def start_api_server(place: Place) -> None:
             "--service-cluster-ip-range=10.96.0.0/16",
             "--allow-privileged=true",
             "--endpoint-reconciler-type=none",
+            # Debian's etcd can't do what it needs; clients that prefer it would try again and again
+            "--feature-gates=WatchList=false",
             # a node's name is known to nobody here
             "--kubelet-preferred-address-types=InternalIP",
             f"--default-not-ready-toleration-seconds={EVICTED_AFTER}",

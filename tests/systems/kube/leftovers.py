@@ -45,16 +45,18 @@ def clean(place: Place) -> None:
         end(pid)
     for point in sorted(_mounts(place), reverse=True):
         subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-    network.stop_network()
-    _remove_groups()
+    if network.owner() in ("", str(place.folder)):
+        _remove_groups()
+    network.stop_network(place)
     _remove_files(place)
 
 
 def left(place: Place) -> list[str]:
     """What there still is of a cluster that was ended."""
-    found = [f"mount {point}" for point in _mounts(place)] + [f"control group {group}" for group in _groups()]
-    found += [f"bridge {BRIDGE}"] * Path("/sys/class/net", BRIDGE).exists()
-    return found + [f"process {pid}" for pid in _shims(place)]
+    found = [f"mount {point}" for point in _mounts(place)] + [f"process {pid}" for pid in _shims(place)]
+    if network.owner() in ("", str(place.folder)):
+        found += [f"control group {group}" for group in _groups()]
+    return found + [f"bridge {BRIDGE}"] * (network.owner() == str(place.folder))
 
 
 def _shims(place: Place) -> list[int]:

@@ -63,9 +63,9 @@ def up(place: Place) -> None:
         raise NotUp(f"the path {place.folder} is too long for sockets; give one of at most 60 characters")
     if place.folder.exists() and any(place.folder.iterdir()) and not place.is_made:
         raise NotUp(f"{place.folder} holds other things; give a folder that is empty or not there")
+    network.start_network(place)
     leftovers.refuse_another(place)
     place.write_kubeconfig("admin.kubeconfig", place.token)
-    network.start_network()
     control.start_etcd(place)
     control.start_api_server(place)
     node.start_runtime(place)

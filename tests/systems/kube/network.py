@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 from tests.systems.kube.place import ADDRESS, BRIDGE, NETWORK, Place
 from tests.systems.kube.processes import NotUp, start
@@ -23,26 +24,41 @@ _NAMES = """.:53 {{
 """
 
 
-def start_network() -> None:
-    """The bridge that pods hang on; the machine has the first address on it."""
+def start_network(place: Place) -> None:
+    """The bridge that pods hang on, with the cluster's name on it; the machine has the first address there.
+
+    Raises:
+        NotUp: another cluster of ours is up.
+    """
+    if other := owner():
+        if other != str(place.folder):
+            hint = f"use it (export XRUN_KUBERNETES={other}) or end it (tests/systems/kubernetes down {other})"
+            raise NotUp(f"a host has room for one cluster, and {other} is up; {hint}")
+        return
     ip = find("ip")
-    if subprocess.run([ip, "link", "show", BRIDGE], capture_output=True, check=False).returncode:
-        for words in (
-            ["link", "add", BRIDGE, "type", "bridge"],
-            ["addr", "add", f"{ADDRESS}/16", "dev", BRIDGE],
-            ["link", "set", BRIDGE, "up"],
-        ):
-            done = subprocess.run([ip, *words], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise NotUp(f"ip {' '.join(words)}: {done.stderr.strip()}")
-    _forward("--delete")
+    for words in (
+        ["link", "add", BRIDGE, "type", "bridge"],
+        ["link", "set", "dev", BRIDGE, "alias", str(place.folder)],
+        ["addr", "add", f"{ADDRESS}/16", "dev", BRIDGE],
+        ["link", "set", BRIDGE, "up"],
+    ):
+        done = subprocess.run([ip, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NotUp(f"ip {' '.join(words)}: {done.stderr.strip()}")
     _forward("--insert")
 
 
-def stop_network() -> None:
-    """Removes the bridge, and with it its address."""
-    _forward("--delete")
-    subprocess.run([find("ip"), "link", "del", BRIDGE], capture_output=True, check=False)
+def stop_network(place: Place) -> None:
+    """Removes the bridge, and with it its address, if it is this cluster's."""
+    if owner() == str(place.folder):
+        _forward("--delete")
+        subprocess.run([find("ip"), "link", "del", BRIDGE], capture_output=True, check=False)
+
+
+def owner() -> str:
+    """The folder of the cluster that is up on this host; empty if none is."""
+    alias = Path("/sys/class/net", BRIDGE, "ifalias")
+    return alias.read_text().strip() if alias.exists() else ""
 
 
 def configure(place: Place) -> None:
