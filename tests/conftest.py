@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.systems import engine
+from tests.systems import engine, kubernetes_cluster
 from tests.systems.engine import DockerSystem
+from tests.systems.kubernetes_cluster import KubernetesSystem
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +37,22 @@ def docker_system() -> Iterator[DockerSystem]:
         pytest.skip(lacking)
     with engine.started() as system:
         yield system
+
+
+@pytest.fixture(scope="session")
+def kubernetes_system() -> Iterator[KubernetesSystem]:
+    """A cluster of our own; tests with it are of the xdist group ``kubernetes``."""
+    if lacking := kubernetes_cluster.lacking():
+        pytest.skip(lacking)
+    with kubernetes_cluster.started() as system:
+        yield system
+
+
+@pytest.fixture
+def kubernetes_namespace(kubernetes_system: KubernetesSystem) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with kubernetes_cluster.namespace(kubernetes_system) as name:
+        yield name
 
 
 @pytest.hookimpl(hookwrapper=True)
