@@ -127,6 +127,12 @@ def account(system: KubernetesSystem, namespace: str, rules: Sequence[Mapping[st
     return kubeconfig_of(system, namespace, name)
 
 
+def granted(system: KubernetesSystem, namespace: str, manifest: str, name: str) -> str:
+    """A kubeconfig for the service account that a manifest makes in a namespace."""
+    kubectl(system, "--namespace", namespace, "apply", "--server-side", "--filename", manifest)
+    return kubeconfig_of(system, namespace, name)
+
+
 def kubeconfig_of(system: KubernetesSystem, namespace: str, name: str) -> str:
     """A kubeconfig for a service account that is there."""
     token = kubectl(system, "-n", namespace, "create", "token", name, "--duration=10h").strip()
