@@ -46,6 +46,7 @@ def columns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_plain_text_is_stable() -> None:
     there = job(msg="all well", num_restarts=0, native_id="4711", ui_url="https://ui/1")
+    there.status.roles[0].replicas[1].endpoints = {"grpc": "outside:49153"}
     lines = status_text.plain(there, View(HANDLE), NOW)
     assert lines[:4] == [f"handle: {HANDLE}", "state: RUNNING (all well)", "name: train", "user: ann"]
     assert re.fullmatch(r"submitted: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", lines[4])
@@ -54,6 +55,7 @@ def test_plain_text_is_stable() -> None:
     assert "native id: 4711" in lines
     assert "ui: https://ui/1" in lines
     assert "endpoint: train/1 http=box:8000" in lines
+    assert "endpoint: train/1 grpc=outside:49153" in lines
     assert lines[-1] == "train/1\tRUNNING\t0\t-\tbox\t101\t1m15s\t-"
 
 

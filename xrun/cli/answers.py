@@ -30,6 +30,7 @@ class ReplicaAnswer(TypedDict):
         native_id: the system's own name for it.
         started: time of the last start.
         ended: time of the last end.
+        endpoints: where published ports can be reached from outside, by the port's name: host:port.
     """
 
     id: int
@@ -44,6 +45,7 @@ class ReplicaAnswer(TypedDict):
     native_id: str
     started: float
     ended: float
+    endpoints: dict[str, str]
 
 
 class RoleAnswer(TypedDict):

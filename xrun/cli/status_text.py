@@ -120,7 +120,9 @@ def _endpoints(there: AppDescription, view: View) -> list[str]:
     if len(running) > FEW and not view.all:
         running = [k for k in running if k.id == 0]
     return [
-        f"{k.role}/{k.id} {name}={k.hostname}:{port}" for k in running for name, port in sorted(ports[k.role].items())
+        f"{k.role}/{k.id} {name}={k.endpoints.get(name) or f'{k.hostname}:{port}'}"
+        for k in running
+        for name, port in sorted(ports[k.role].items())
     ]
 
 

@@ -20,6 +20,7 @@ BUILTIN = {
     "local": "xrun.schedulers.local.scheduler:create_scheduler",
     "memory": "xrun.schedulers.memory.scheduler:create_scheduler",
     "docker": "xrun.schedulers.docker.scheduler:create_scheduler",
+    "kubernetes": "xrun.schedulers.kubernetes.scheduler:create_scheduler",
 }
 """Name -> ``module:factory``; the first one is the default."""
 

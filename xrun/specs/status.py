@@ -28,6 +28,7 @@ class ReplicaStatus:
         native_id: the system's own name for it (a pid, a pod, a task).
         started: Unix time of the last start, 0 if none.
         ended: Unix time of the last end, 0 if none.
+        endpoints: where its published ports can be reached from outside, by the port's name: ``host:port``.
     """
 
     id: int
@@ -42,6 +43,7 @@ class ReplicaStatus:
     native_id: str = ""
     started: float = 0.0
     ended: float = 0.0
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:

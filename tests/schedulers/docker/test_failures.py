@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -243,9 +244,11 @@ def test_delete_removes_the_volumes_that_were_made(runner: Runner, docker_system
 def test_published_ports_are_shown(runner: Runner) -> None:
     serves = "echo ready; exec nc -l -p 8080 -e echo hello"
     handle = run(runner, sh(serves, port_map={"http": 8080}), publish=True)
-    message = until(lambda: status(runner, handle).msg)
-    assert message.startswith("main/0: port 8080 is ")
-    assert message.endswith(" on the engine's host")
+    endpoint = until(lambda: status(runner, handle).roles[0].replicas[0].endpoints.get("http"))
+    host, _, port = endpoint.partition(":")
+    assert host == "localhost"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        assert connection.makefile().read() == "hello\n"
     runner.cancel(handle)
 
 

@@ -166,6 +166,11 @@ def test_what_is_rounded_or_left_out_is_said() -> None:
     assert "example.com/fpga" in left_out
 
 
+def test_a_repository_that_nothing_is_pushed_to_is_said() -> None:
+    (said,) = request.notices(built(sh("x"), image_repo="registry:5000/jobs"))
+    assert "image_repo 'registry:5000/jobs' is not used" in said
+
+
 def test_an_image_is_needed() -> None:
     with pytest.raises(InvalidJob) as refused:
         built(sh("x", image=""))

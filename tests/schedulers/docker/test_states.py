@@ -105,7 +105,7 @@ def test_a_verdict_on_a_replica_that_there_is_not() -> None:
 
 
 def test_published_ports_are_told_while_it_runs() -> None:
-    server = sh("x", port_map={"http": 80})
-    there = states.describe(found("running", role=server, publish=True), None).status
-    assert there.msg == "main/0: port 80 is 49153 on the engine's host"
-    assert states.describe(found("exited 0", role=server, publish=True), None).status.msg == ""
+    server = sh("x", port_map={"http": 80, "metrics": 9090})
+    running, ended = (found(state, role=server, publish=True) for state in ("running", "exited 0"))
+    assert states.describe(running, None, "box").status.roles[0].replicas[0].endpoints == {"http": "box:49153"}
+    assert states.describe(ended, None).status.roles[0].replicas[0].endpoints == {}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from xrun.errors import BackendError, BackendUnavailable
 
@@ -49,6 +50,11 @@ class Engine:
     def host(self) -> str:
         """Its address."""
         return self._host or os.environ.get("DOCKER_HOST", "") or _context_host() or "unix:///var/run/docker.sock"
+
+    @property
+    def hostname(self) -> str:
+        """The name of the host that it publishes ports on."""
+        return urlsplit(self.host).hostname or "localhost"
 
     @property
     def api(self) -> Any:

@@ -67,8 +67,10 @@ class Jobs:
         found = containers.apps(self._engine, app_ids[0] if single else None)
         here = {app_id: found[app_id] for app_id in app_ids if app_id in found and found[app_id].is_app}
         self._heal(found[app_id] for app_id in app_ids if app_id in found)
+        host = self._engine.hostname
         return {
-            app_id: states.describe(app, partial(self._look, app) if single else None) for app_id, app in here.items()
+            app_id: states.describe(app, partial(self._look, app) if single else None, host)
+            for app_id, app in here.items()
         }
 
     def listed(self) -> Iterable[ListedApp]:

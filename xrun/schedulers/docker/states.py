@@ -76,19 +76,23 @@ def app_state(found: Found, supervised: bool) -> AppState:
     return AppState.PENDING if all(c.state == "created" for c in found.containers) else AppState.RUNNING
 
 
-def describe(found: Found, look: Look | None) -> AppDescription:
+def describe(found: Found, look: Look | None, host: str = "localhost") -> AppDescription:
     """An app.
 
     Args:
         found: its containers.
         look: how to look closer, at one container a call; None for what the list alone says.
+        host: the engine's, where published ports are.
     """
     app, options = app_of(found), options_of(found)
     roles = app.roles if app else []
     state = app_state(found, is_supervised(roles, options))
     latest = found.latest()
     statuses = [
-        RoleStatus(role.name, [_replica(found, r, role.name, k, latest, state, look) for k in range(role.num_replicas)])
+        RoleStatus(
+            role.name,
+            [_replica(found, latest.get((r, k)), role, k, state, look, host) for k in range(role.num_replicas)],
+        )
         for r, role in enumerate(roles)
     ]
     head, submitted = found.any_labels, found.submitted
@@ -123,20 +127,15 @@ def _own_state(c: Seen) -> AppState:
 
 
 def _replica(
-    found: Found,
-    r: int,
-    role: str,
-    k: int,
-    latest: Mapping[tuple[int, int], Seen],
-    app: AppState,
-    look: Look | None,
+    found: Found, c: Seen | None, role: Role, k: int, app: AppState, look: Look | None, host: str
 ) -> ReplicaStatus:
-    c = latest.get((r, k))
     if c is None:
-        return ReplicaStatus(k, AppState.UNKNOWN, role)
+        return ReplicaStatus(k, AppState.UNKNOWN, role.name)
     own = _own_state(c)
-    status = ReplicaStatus(k, own, role, native_id=c.id[:12], attempt=c.restarts.attempt, exit_code=c.exit_code)
-    status.hostname = labels.host_name(found.app_id, role, k)
+    status = ReplicaStatus(k, own, role.name, native_id=c.id[:12], attempt=c.restarts.attempt, exit_code=c.exit_code)
+    status.hostname = labels.host_name(found.app_id, role.name, k)
+    if c.runs:
+        status.endpoints = {n: f"{host}:{c.ports[p]}" for n, p in role.port_map.items() if p in c.ports}
     seen = look(c) if look is not None else None
     if seen is not None:
         state, error, detail = seen
@@ -177,17 +176,7 @@ def _reason(found: Found, state: AppState, failed: ReplicaStatus | None) -> str:
     if state is AppState.FAILED and failed is not None:
         error = f": {failed.error}" if failed.error else ""
         return f"{failed.role}/{failed.id} failed: {failed.outcome}{error}"
-    return _published(found) if state is AppState.RUNNING else ""
-
-
-def _published(found: Found) -> str:
-    """Where the ports are that were published, as in ``trainer/0: port 8080 is 49153 on the engine's host``."""
-    parts = [
-        f"{c.role_name}/{c.replica}: port {own} is {there} on the engine's host"
-        for c in sorted(found.latest().values(), key=lambda c: c.key)
-        for own, there in sorted(c.ports.items())
-    ]
-    return ", ".join(parts)
+    return ""
 
 
 def _ended(found: Found, statuses: Sequence[RoleStatus]) -> float:
