@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,7 @@ from tests.systems import kubernetes_cluster as cluster
 from tests.systems.kubernetes_cluster import create, until
 from xrun.errors import BackendError
 from xrun.runner import Runner, get_runner
+from xrun.specs.mounts import BindMount
 from xrun.specs.resources import Resource
 from xrun.specs.role import RetryPolicy
 from xrun.specs.states import AppState
@@ -52,7 +56,7 @@ def test_the_api_server_is_away_while_jobs_are_submitted_waited_for_and_followed
     reaches(runner, counts, "line 5")
     end = meanwhile(runner.wait, ends_meanwhile, timeout=120)
 
-    submitted = []
+    submitted: list[Future[Any]] = []
 
     def away() -> None:
         submitted.extend(meanwhile(run, runner, sh("exit 0", num_replicas=n)) for n in (1, 2))
@@ -96,22 +100,30 @@ def test_the_kubelet_is_restarted_in_the_middle(runner: Runner, team: Team) -> N
     assert log.result(60) == [f"line {i}\n" for i in range(300)]
 
 
-@KINDS
-def test_a_node_is_lost(runner: Runner, team: Team, kind: str) -> None:
-    script = f"[ $XRUN_ATTEMPT = 0 ] || exit 0; {UNTIL_STOPPED}"
-    handle = run(runner, sh(script), kind=kind)
-    reaches(runner, handle, "ready")
-    (first,) = team.pods(handle)
+def test_a_node_is_lost(runner: Runner, team: Team) -> None:
+    handles = {kind: run(runner, sh(UNTIL_STOPPED), kind=kind) for kind in ("job", "jobset")}
+    for handle in handles.values():
+        reaches(runner, handle, "ready")
+    first = {handle: team.pods(handle)[0]["metadata"]["uid"] for handle in handles.values()}
+
+    def is_to_go(handle: str) -> bool:
+        return bool(team.pods(handle)[0]["metadata"].get("deletionTimestamp"))
 
     def away() -> None:
-        # the pod is to go, and nobody on the node hears of it
-        until(lambda: team.pods(handle)[0]["metadata"].get("deletionTimestamp"), 90)
-        assert status(runner, handle).state == RUNNING
+        for handle in handles.values():
+            # nobody on the node hears of it
+            until(partial(is_to_go, handle), 90)
+            assert status(runner, handle).state == RUNNING
+
+    def is_made_anew(handle: str) -> bool:
+        return status(runner, handle).roles[0].replicas[0].attempt == 1
 
     cluster.restart(team.system, "kubelet", away)
-    found = ends(runner, handle, SUCCEEDED, 120)
-    assert found.roles[0].replicas[0].attempt == 1
-    assert first["metadata"]["uid"] not in {pod["metadata"]["uid"] for pod in team.pods(handle)}
+    for handle in handles.values():
+        until(partial(is_made_anew, handle))
+        (there,) = [pod for pod in team.pods(handle) if not pod["metadata"].get("deletionTimestamp")]
+        assert there["metadata"]["uid"] != first[handle]
+        runner.cancel(handle)
 
 
 @KINDS
@@ -233,15 +245,21 @@ def test_who_may_only_create_leaves_no_half_of_a_job(
     until(lambda: team.kubectl("get", "jobs,pods", "--output=name") == "")
 
 
-def test_retries_are_not_used_up_by_the_cluster(runner: Runner, team: Team) -> None:
-    script = 'echo attempt $XRUN_ATTEMPT; [ $XRUN_ATTEMPT = 0 ] && { trap "exit 0" TERM; sleep 300 & wait; }; exit 4'
-    role = sh(script, num_replicas=2, max_retries=1, retry_policy=RetryPolicy.REPLICA)
+def test_retries_are_not_used_up_by_the_cluster(runner: Runner, team: Team, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    script = """
+    file=/mnt/$XRUN_REPLICA_ID; touch $file; echo >>$file
+    [ $(wc -l <$file) = 1 ] && { echo ready; sleep 300; }
+    exit 4
+    """
+    mounts = [BindMount(str(tmp_path), "/mnt")]
+    role = sh(script, num_replicas=2, max_retries=1, retry_policy=RetryPolicy.REPLICA, mounts=mounts)
     handle = run(runner, role)
     for k in (0, 1):
-        reaches(runner, handle, "attempt 0", k=k)
-    for pod in team.pods(handle):
-        evict = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["metadata"]["name"]}}
-        path = f"/api/v1/namespaces/{team.namespace}/pods/{pod['metadata']['name']}/eviction"
+        reaches(runner, handle, "ready", k=k)
+    for name in [pod["metadata"]["name"] for pod in team.pods(handle)]:
+        evict = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        path = f"/api/v1/namespaces/{team.namespace}/pods/{name}/eviction"
         team.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(evict))
     found = ends(runner, handle, FAILED, 120)
     assert "exit 4" in found.msg
