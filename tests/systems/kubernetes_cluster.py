@@ -127,10 +127,22 @@ def account(system: KubernetesSystem, namespace: str, rules: Sequence[Mapping[st
     return kubeconfig_of(system, namespace, name)
 
 
+def granted(system: KubernetesSystem, namespace: str, manifest: str, name: str) -> str:
+    """A kubeconfig for the service account that a manifest makes in a namespace."""
+    kubectl(system, "--namespace", namespace, "apply", "--server-side", "--filename", manifest)
+    return kubeconfig_of(system, namespace, name)
+
+
 def kubeconfig_of(system: KubernetesSystem, namespace: str, name: str) -> str:
     """A kubeconfig for a service account that is there."""
     token = kubectl(system, "-n", namespace, "create", "token", name, "--duration=10h").strip()
     return str(Place(system.folder).write_kubeconfig(f"accounts/{namespace}-{name}.kubeconfig", token, namespace))
+
+
+def admin_of(system: KubernetesSystem, namespace: str) -> str:
+    """A kubeconfig for who may do everything, in a namespace."""
+    place = Place(system.folder)
+    return str(place.write_kubeconfig(f"accounts/{namespace}-admin.kubeconfig", place.token, namespace))
 
 
 def restart(system: KubernetesSystem, part: str, between: Callable[[], object] = lambda: None) -> None:
@@ -164,6 +176,11 @@ def with_python(system: KubernetesSystem) -> str:
     if PYTHON not in images.ctr(place, "images", "ls", "--quiet").split():
         images.add(place, PYTHON, rootfs.python())
     return PYTHON
+
+
+def tag(system: KubernetesSystem, image: str, name: str) -> None:
+    """Gives an image that is there another name."""
+    images.ctr(Place(system.folder), "images", "tag", "--force", image, name)
 
 
 def host_folders() -> list[str]:

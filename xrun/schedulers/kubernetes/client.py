@@ -404,7 +404,9 @@ def _load(config: Any, configuration: Any, kubeconfig: str, context: str) -> str
         config.load_incluster_config(client_configuration=configuration)
         with open(_IN_POD, encoding="utf-8") as file:
             return file.read().strip()
-    chosen = {"config_file": os.path.expanduser(kubeconfig) or None, "context": context or None}
+    # the client remembers the KUBECONFIG that there was when it was imported
+    file_ = kubeconfig or os.environ.get("KUBECONFIG", "")
+    chosen = {"config_file": os.path.expanduser(file_) or None, "context": context or None}
     config.load_kube_config(client_configuration=configuration, **chosen)
     contexts, current = config.list_kube_config_contexts(config_file=chosen["config_file"])
     wanted = next((c for c in contexts if c["name"] == context), None) if context else current

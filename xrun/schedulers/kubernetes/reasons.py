@@ -22,7 +22,8 @@ def why_waits(cluster: Cluster, namespace: str, found: Found) -> str:
     if head["spec"].get("suspend"):
         queue = (head["metadata"].get("labels") or {}).get(labels.QUEUE, "")
         return _queued(cluster, namespace, found, queue) if queue else "suspended"
-    if found.pods:
+    wanted = sum(int(job["spec"].get("parallelism") or 0) for job in found.jobs)
+    if found.jobs and len(found.pods) >= wanted:
         return ""
     return _refused(cluster, namespace, found)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xrun.errors import InvalidValue
-from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
+from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.kubernetes import overlay, request
 from xrun.schedulers.kubernetes.options import KubernetesOptions
@@ -164,6 +164,12 @@ class KubernetesScheduler(Scheduler[KubernetesRequest]):
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:
         """Woken by the API server."""
         return self._jobs.watch(app_ids, timeout)
+
+    def probe(self) -> list[Probe]:
+        """The cluster, its version, what one may do there, JobSet, and the queue if one is configured."""
+        from xrun.schedulers.kubernetes import probes
+
+        return probes.look(self._cluster, vars(self.configured()))
 
     def close(self) -> None:
         """Lets go of the connections."""

@@ -28,6 +28,8 @@ PHASES = {
 }
 """Kubernetes' word for a pod -> AppState."""
 
+_REMOVED = "its pod was removed, by somebody or by the cluster"
+
 _STUCK = 120.0  # seconds after its grace period from which on a pod that doesn't go is not waited for
 _FAILED, _DONE = ("Failed",), ("Complete", "Completed")
 
@@ -125,7 +127,9 @@ def _replica(
     if pod is None:
         recorded = done.get(role.name, {}).get(k)
         state = PHASES[recorded] if recorded else AppState.CANCELLED if is_terminal(app) else AppState.PENDING
-        return ReplicaStatus(k, state, role.name, attempt=int((found.head.get("status") or {}).get("restarts") or 0))
+        gone = ReplicaStatus(k, state, role.name, attempt=int((found.head.get("status") or {}).get("restarts") or 0))
+        gone.error = _REMOVED if recorded == "Failed" else ""
+        return gone
     status = ReplicaStatus(k, PHASES.get(pod.phase, AppState.UNKNOWN), role.name, pod.node, attempt=pod.attempt)
     status.native_id, status.started, status.ended = pod.name, pod.started, pod.ended
     if pod.ended or pod.over:
@@ -203,8 +207,8 @@ def _why_failed(found: Found, failed: ReplicaStatus | None) -> str:
         return f"stopped after max_runtime, {limit:g} s"
     if failed is not None:
         attempts = f" after {failed.attempt + 1} attempts" if failed.attempt else ""
-        error = f": {failed.error}" if failed.error else ""
-        return f"{failed.role}/{failed.id} failed: {failed.outcome or 'no exit code'}{error}{attempts}"
+        how = ": ".join(part for part in (failed.outcome, failed.error) if part) or "no exit code"
+        return f"{failed.role}/{failed.id} failed: {how}{attempts}"
     return next((" ".join(str(c.get("message")).split()) for c in reasons if c.get("message")), "")
 
 
