@@ -10,26 +10,10 @@ import pytest
 from tests.systems import kubernetes_cluster as cluster
 from tests.systems.kubernetes_cluster import KubernetesSystem
 from xrun.runner import Runner, get_runner
+from xrun.schedulers.kubernetes import rights
 from xrun.testing import SchedulerContract
 
 pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
-
-
-RULES = [
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
-    {
-        "apiGroups": ["jobset.x-k8s.io"],
-        "resources": ["jobsets"],
-        "verbs": ["create", "delete", "get", "list", "patch", "watch"],
-    },
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "delete", "get"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-]
-"""All that xrun asks of a cluster."""
 
 
 class KubernetesContract(SchedulerContract):
@@ -51,13 +35,17 @@ class KubernetesContract(SchedulerContract):
             get_runner() as runner,
         ):
             patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
-            patch.setenv("KUBECONFIG", cluster.account(kubernetes_system, namespace, RULES))
+            # the shipped manifest's rights, and no others
+            granted = cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun")
+            patch.setenv("KUBECONFIG", granted)
             yield runner
 
 
 class TestKubernetesJob(KubernetesContract):
+    column = "kubernetes job"
     cfg: ClassVar = {"kind": "job"}
 
 
 class TestKubernetesJobSet(KubernetesContract):
+    column = "kubernetes jobset"
     cfg: ClassVar = {"kind": "jobset"}

@@ -171,7 +171,7 @@ def test_the_committed_table_has_the_suites_facts() -> None:
     page = (ROOT / "docs" / "contract.md").read_text()
     cells = table.parse(page.partition("contract_table.py --write -->")[2])
     facts = [fact for _, facts in table.rows({}) for fact in facts]
-    assert list(cells) == ["local", "docker", "memory", "tsp", "example"]
+    assert list(cells) == ["local", "docker", "kubernetes job", "kubernetes jobset", "memory", "tsp", "example"]
     for name, column in cells.items():
         known = {sentence.partition(": ")[0] for sentence in column}
         assert not [f.sentence for f in facts if f.sentence.partition(": ")[0] not in known], name

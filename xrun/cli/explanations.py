@@ -18,6 +18,7 @@ GROUPS = (
     (90, 99, "Schedulers and the systems behind them"),
     (100, 109, "The schedulers local and memory"),
     (120, 139, "The scheduler docker"),
+    (160, 189, "The scheduler kubernetes"),
 )
 """(first number, last number, what they are about)."""
 

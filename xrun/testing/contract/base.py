@@ -92,6 +92,7 @@ class ContractBase:
 
     Attributes:
         scheduler: its name.
+        column: its name in the contract's table (default: the scheduler's).
         cfg: options that every job gets.
         image: image of every role.
         timeout: seconds that any of the jobs may take to end.
@@ -105,6 +106,7 @@ class ContractBase:
     """
 
     scheduler: ClassVar[str] = schedulers.DEFAULT_SCHEDULER
+    column: ClassVar[str] = ""
     cfg: ClassVar[Mapping[str, Any]] = {}
     image: ClassVar[str] = ""
     timeout: ClassVar[float] = 60.0
@@ -123,7 +125,7 @@ class ContractBase:
         yield
         # not by record_property, which warns that xunit2 has no place for it; pytest writes these all the same
         outcome = "refused" if self._refused else "holds"
-        request.node.user_properties += [(SCHEDULER, self.scheduler), (OUTCOME, outcome)]
+        request.node.user_properties += [(SCHEDULER, self.column or self.scheduler), (OUTCOME, outcome)]
         for handle in self._mine:
             try:
                 runner.delete(handle)
