@@ -34,6 +34,7 @@ class KubernetesContract(SchedulerContract):
             pytest.MonkeyPatch.context() as patch,
             get_runner() as runner,
         ):
+            cluster.with_python(kubernetes_system)
             patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
             # the shipped manifest's rights, and no others
             granted = cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun")
