@@ -68,11 +68,11 @@ def to_yaml(app: AppDef) -> str:
     return plain_to_yaml(to_dict(app))
 
 
-def plain_to_yaml(plain: Any) -> str:
-    """Plain data, as `to_plain` gives it, as YAML."""
+def plain_to_yaml(plain: Any, width: int = 80) -> str:
+    """Plain data, as `to_plain` gives it, as YAML; lines of texts are broken from the width on."""
     import yaml
 
-    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, Dumper=_dumper()))
+    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, width=width, Dumper=_dumper()))
 
 
 def from_yaml(text: str) -> AppDef:

@@ -27,16 +27,19 @@ ELASTIC_ERROR_FILE = "/tmp/xrun-error.json"  # noqa: S108 - inside a container t
 EXIT = "xrun-exit"
 """Begins what a role that is not primary leaves: its program's exit code."""
 
-# SIGTERM for every process of the pod but the first of each container, which the kubelet signals itself once this has
-# returned: that must not come later than to its children, which it may wait for, and what it starts then is let be. The
-# first ones are those whose parent is outside of the pod, 0.
+# SIGTERM for every process of the pod but the first of each container, whose parent is outside, 0. Those the kubelet
+# signals itself, once this has returned; it must not come later to them than to their children, which they may wait
+# for, and what they start then is let be. So the children are noted now, and signalled when a first one was seen to wake
+# up, or after $1 tenths of a second.
 _TERM = (
-    'p=; for f in /proc/[0-9]*; do while read -r k v; do case $k$v in PPid:0) ;; PPid:*) p="$p ${f#/proc/}";; esac; '
-    "done <$f/status; done 2>/dev/null; "
-    "(trap '' TERM; sleep 0.2 || sleep 1; kill -TERM $p) </dev/null >/dev/null 2>&1 &"
+    "p= r=; for f in /proc/[0-9]*; do q=${f#/proc/}; while read -r k v; do case $k$v in "
+    'PPid:0) [ $q = $$ ] || r="$r $q";; PPid:*) p="$p $q";; esac; done <$f/status; done 2>/dev/null; '
+    "w() { s=; for q in $r; do while read -r k v; do "
+    'case $k in vol*) s="$s $v";; esac; done </proc/$q/status; done; }; '
+    "(trap '' TERM; w; o=$s n=$1; sleep 0.2 || sleep 1; "
+    'while w; [ "$s" = "$o" ] && [ $n -gt 0 ]; do sleep 0.1; n=$((n-1)); done; '
+    "kill -TERM $p) </dev/null >/dev/null 2>&1 &"
 )
-
-_OURS = {"command": ["sh", "-c", _TERM]}
 
 # $1 is the number of retries; failures stay inside, so that they end neither the pod's job nor the app
 _IN_PLACE = f"""\
@@ -198,7 +201,8 @@ def _container(plan: Plan, r: int) -> dict[str, Any]:
     ports = [{"containerPort": port, "name": names.port_name(name)} for name, port in role.port_map.items()]
     if ports:
         found["ports"] = [port if port["name"] else {"containerPort": port["containerPort"]} for port in ports]
-    found["lifecycle"] = {"preStop": {"exec": _OURS}}
+    tenths = str(max(2, min(20, grace(options) * 4 - 2)))
+    found["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", _TERM, "sh", tenths]}}}
     found["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if options.privileged:
         found["securityContext"] = {"privileged": True}
@@ -320,7 +324,11 @@ def _safe(made: dict[str, Any]) -> dict[str, Any]:
     if spec.get("hostPID"):
         spec = {name: value for name, value in spec.items() if name != "shareProcessNamespace"}
         spec["containers"] = [
-            {k: v for k, v in c.items() if k != "lifecycle" or (v.get("preStop") or {}).get("exec") != _OURS}
+            {
+                k: v
+                for k, v in c.items()
+                if k != "lifecycle" or _TERM not in ((v.get("preStop") or {}).get("exec") or {}).get("command", ())
+            }
             for c in spec["containers"]
         ]
         made = {**made, "spec": spec}

@@ -25,6 +25,7 @@ MAX_ANNOTATIONS = 256 * 1024
 MAX_OBJECT = 1_400_000
 """Bytes of an object's annotations, which the API server checks, and of all of it, which etcd does (at 1.5 MB)."""
 
+_WIDTH = 1000  # of lines; breaks in texts would only make them longer
 _COMPRESSED = 100_000  # bytes of a job's description from which on it is compressed
 _NO_IMAGE, _NO_SCRIPT = "XR161", "XR162"
 
@@ -137,7 +138,7 @@ def render(
     said = f"# {request.plan.handle}\n"
     for name, reference in local_secrets(request.plan.app.roles):
         said += f"# Secret {secret}, key {name}: {reference}\n"
-    return said + "---\n".join(plain_to_yaml(document) for document in documents)
+    return said + "---\n".join(plain_to_yaml(document, _WIDTH) for document in documents)
 
 
 def notes(plan: Plan) -> dict[str, str]:
@@ -146,7 +147,7 @@ def notes(plan: Plan) -> dict[str, str]:
         labels.HANDLE: plan.handle,
         labels.NAME: plan.app.name,
         labels.VERSION: __version__,
-        labels.SPEC: _packed(json.dumps(to_dict(plan.app), separators=(",", ":"), ensure_ascii=False)),
+        labels.SPEC: _packed(json.dumps(_filled(plan.app), separators=(",", ":"), ensure_ascii=False)),
         labels.OPTIONS: json.dumps(_given(plan.options), separators=(",", ":"), ensure_ascii=False),
     }
 
@@ -181,6 +182,16 @@ def _packed(text: str) -> str:
     import zlib
 
     return "z:" + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _filled(app: AppDef) -> dict[str, Any]:
+    """The job without fields that hold nothing, as they do by default."""
+    plain = to_dict(app)
+    for role in plain["roles"]:
+        role["resource"] = {name: value for name, value in role["resource"].items() if value != {}}
+        for name in [name for name, value in role.items() if value in (None, "", {}, [])]:
+            del role[name]
+    return plain
 
 
 def _given(options: KubernetesOptions) -> dict[str, Any]:
