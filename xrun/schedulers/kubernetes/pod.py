@@ -29,8 +29,8 @@ EXIT = "xrun-exit"
 
 # SIGTERM for every process of the pod but the first of each container, whose parent is outside, 0. Those the kubelet
 # signals itself, once this has returned; it must not come later to them than to their children, which they may wait
-# for, and what they start then is let be. So the children are noted now, and signalled when a first one was seen to wake
-# up, or after $1 tenths of a second.
+# for, and what they start then is let be. So the children are noted now, and signalled when a first one was seen to
+# wake up, or after $1 tenths of a second.
 _TERM = (
     "p= r=; for f in /proc/[0-9]*; do q=${f#/proc/}; while read -r k v; do case $k$v in "
     'PPid:0) [ $q = $$ ] || r="$r $q";; PPid:*) p="$p $q";; esac; done <$f/status; done 2>/dev/null; '
