@@ -11,7 +11,7 @@ from functools import partial
 from xrun.errors import BackendError
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.kubernetes import labels, logs, names, reasons, states, submission, watching
-from xrun.schedulers.kubernetes.client import CONFIG_MAP, JOB, JOBSET, POD, SECRET, SERVICE, Cluster, Refused
+from xrun.schedulers.kubernetes.client import JOB, JOBSET, SERVICE, Cluster, Refused
 from xrun.schedulers.kubernetes.keeper import Keeper
 from xrun.schedulers.kubernetes.logs import Part
 from xrun.schedulers.kubernetes.objects import Found
@@ -104,7 +104,7 @@ class Jobs:
             keeper.finish(name)
 
     def delete(self, app_id: str) -> bool:
-        """Removes the app's object and waits until all that belongs to it is gone; then what else has its label."""
+        """Removes the app's object and waits until all that belongs to it is gone."""
         namespace, name = names.split_app_id(app_id)
         removed = False
         for kind in (JOB, JOBSET):
@@ -112,11 +112,9 @@ class Jobs:
             if self._is_ours(path):
                 removed |= self._remove(path, "Foreground")
                 self._await_gone(path)
-        chosen = watching.selector([name])
-        for kind in (SERVICE, SECRET, CONFIG_MAP, POD):
-            listing = partial(self._cluster.list, kind, namespace, chosen, heads=True)
-            for item in self._cluster.steady(listing).items:
-                removed |= self._remove(self._cluster.path(kind, namespace, item["metadata"]["name"]))
+        service = self._cluster.path(SERVICE, namespace, name)
+        if self._is_ours(service):  # made by hand, from what was rendered
+            removed |= self._remove(service)
         return removed
 
     def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
@@ -203,7 +201,7 @@ class Jobs:
         except Refused as error:
             if error.status != _NOT_THERE:
                 raise
-            return False
+            return False  # so is a JobSet, where the cluster has no such thing
         return labels.APP_ID in (there["metadata"].get("labels") or {})
 
     def _await_gone(self, path: str) -> None:

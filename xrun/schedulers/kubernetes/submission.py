@@ -11,14 +11,14 @@ from typing import Any
 from xrun.errors import BackendError, InvalidValue, XrunError
 from xrun.schedulers import secrets
 from xrun.schedulers.kubernetes import labels, request, workspace
-from xrun.schedulers.kubernetes.client import CONFIG_MAP, JOB, JOBSET, KINDS, MERGE, STRATEGIC, Cluster, Refused
+from xrun.schedulers.kubernetes.client import CONFIG_MAP, JOB, JOBSET, KINDS, MERGE, SECRET, STRATEGIC, Cluster, Refused
 from xrun.schedulers.kubernetes.job import owner
 from xrun.schedulers.kubernetes.request import KubernetesRequest
 from xrun.schedulers.user import user_name
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.problems import Problem
 
-_NOT_THERE, _CONFLICT, _INVALID = 404, 409, 422
+_FORBIDDEN, _NOT_THERE, _CONFLICT = 403, 404, 409
 _NO_JOBSET, _ELSEWHERE, _NO_TEXT, _SERVER = "XR173", "XR172", "XR174", "XR169"
 _GOES = 60.0  # seconds that what is being removed has to go
 
@@ -164,6 +164,8 @@ class Submission:
             try:
                 there = self._cluster.get(f"look at {name}", f"{path}/{name}")["metadata"]
             except Refused as error:
+                if error.status == _FORBIDDEN and kind == SECRET:
+                    return  # who may not read secrets can't look; only this app's has this name
                 if error.status != _NOT_THERE:
                     raise
                 continue

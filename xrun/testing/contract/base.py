@@ -100,6 +100,7 @@ class ContractBase:
         inherits_env: whether jobs get the launcher's environment (design: local and Slurm do, containers don't).
         skew: seconds within which replicas that start together have all begun to run.
         hostile_jobs: jobs with 100 random arguments and 100 random variables each.
+        many_retries: retries that are many; fewer where the system lets long pass between them.
     """
 
     scheduler: ClassVar[str] = schedulers.DEFAULT_SCHEDULER
@@ -111,6 +112,7 @@ class ContractBase:
     inherits_env: ClassVar[bool] = True
     skew: ClassVar[float] = 0.5
     hostile_jobs: ClassVar[int] = 10
+    many_retries: ClassVar[int] = 40
 
     @pytest.fixture(autouse=True)
     def _leave_nothing(self, runner: Runner, request: pytest.FixtureRequest) -> Iterator[None]:

@@ -1,0 +1,61 @@
+"""The contract on a real cluster, for each kind of object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systems import kubernetes_cluster as cluster
+from tests.systems.kubernetes_cluster import KubernetesSystem
+from xrun.runner import Runner, get_runner
+from xrun.testing import SchedulerContract
+
+pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+
+
+RULES = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
+    {
+        "apiGroups": ["jobset.x-k8s.io"],
+        "resources": ["jobsets"],
+        "verbs": ["create", "delete", "get", "list", "patch", "watch"],
+    },
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "list", "patch"]},
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "delete", "get"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+]
+"""All that xrun asks of a cluster."""
+
+
+class KubernetesContract(SchedulerContract):
+    scheduler = "kubernetes"
+    image = cluster.PYTHON
+    inherits_env = False
+    timeout = 200
+    skew = 3.0
+    many_retries = 2  # Kubernetes waits 10 s before the first, and twice as long before each other
+    hostile_jobs = 4
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runner(cls, kubernetes_system: KubernetesSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+        with (
+            cluster.namespace(kubernetes_system) as namespace,
+            pytest.MonkeyPatch.context() as patch,
+            get_runner() as runner,
+        ):
+            patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
+            patch.setenv("KUBECONFIG", cluster.account(kubernetes_system, namespace, RULES))
+            yield runner
+
+
+class TestKubernetesJob(KubernetesContract):
+    cfg = {"kind": "job"}
+
+
+class TestKubernetesJobSet(KubernetesContract):
+    cfg = {"kind": "jobset"}
