@@ -117,7 +117,9 @@ def test_a_node_is_lost(runner: Runner, team: Team) -> None:
     def is_made_anew(handle: str) -> bool:
         return status(runner, handle).roles[0].replicas[0].attempt == 1
 
-    cluster.restart(team.system, "kubelet", away)
+    # a cluster that has lost all its nodes takes the fault for its own, and waits
+    with cluster.played_nodes(team.system, 3):
+        cluster.restart(team.system, "kubelet", away)
     for handle in handles.values():
         until(partial(is_made_anew, handle))
         (there,) = [pod for pod in team.pods(handle) if not pod["metadata"].get("deletionTimestamp")]
