@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -39,6 +40,7 @@ class KubernetesContract(SchedulerContract):
     skew = 3.0
     many_retries = 2  # Kubernetes waits 10 s before the first, and twice as long before each other
     hostile_jobs = 4
+    crlf = b"\n"
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -54,8 +56,8 @@ class KubernetesContract(SchedulerContract):
 
 
 class TestKubernetesJob(KubernetesContract):
-    cfg = {"kind": "job"}
+    cfg: ClassVar = {"kind": "job"}
 
 
 class TestKubernetesJobSet(KubernetesContract):
-    cfg = {"kind": "jobset"}
+    cfg: ClassVar = {"kind": "jobset"}

@@ -143,15 +143,14 @@ class Jobs:
             }
             known: dict[str, AppDescription] = {}
             while True:
-                for space in spaces.values():
-                    space.update(known)
+                due = min((space.update(known) for space in spaces.values()), default=0.0)
                 yield dict(known)
                 if all(is_terminal(there.status.state) for there in known.values()):
                     return
                 left = _LOOK_AGAIN if end is None else min(_LOOK_AGAIN, end - time.monotonic())
                 if left <= 0:
                     return
-                if changed.wait(left):
+                if changed.wait(max(0.0, min(left, due - time.time()))):
                     time.sleep(_GATHERED)
                     changed.clear()
 
@@ -167,6 +166,7 @@ class Jobs:
         changed = threading.Event()
         with Watcher(self._cluster, namespace, [name], changed) as watcher:
             keeper = Keeper(self._cluster, namespace, watcher)
+            due = [float("inf")]
 
             def parts() -> tuple[Sequence[Part], bool]:
                 watcher.take()
@@ -174,6 +174,7 @@ class Jobs:
                 if found is None:
                     return [], True
                 keeper.look(found)
+                due[0] = keeper.due(found)
                 ended = is_terminal(states.app_state(found, states.app_of(found)))
                 return logs.parts_of(found, namespace, query), ended
 
@@ -188,7 +189,7 @@ class Jobs:
                     if ended:
                         keeper.finish(name)
                         return None
-                    changed.wait(_LOOK_AGAIN)
+                    changed.wait(max(0.0, min(_LOOK_AGAIN, due[0] - time.time())))
 
             yield from logs.follow(self._cluster, parts()[0], query, more)
 
@@ -234,23 +235,30 @@ class _Space:
         self._keeper = Keeper(cluster, namespace, self._watcher)
         stack.callback(self._keeper.close)
         self._cluster, self._namespace = cluster, namespace
+        self._due: dict[str, float] = {}
 
-    def update(self, known: dict[str, AppDescription]) -> None:
-        """Describes what has changed."""
-        dirty = self._watcher.take() & self._mine.keys()
+    def update(self, known: dict[str, AppDescription]) -> float:
+        """Describes what has changed; gives the Unix time at which it is to be called at the latest."""
+        now = time.time()
+        due = {name for name, moment in self._due.items() if moment <= now}
+        dirty = (self._watcher.take() | due) & self._mine.keys()
         found = self._watcher.found(dirty) if dirty else {}
         for name in dirty:
             app_id = self._mine[name]
+            self._due.pop(name, None)
             if name not in found:
                 known.pop(app_id, None)
                 continue
             self._keeper.look(found[name])
+            if (moment := self._keeper.due(found[name])) > now:
+                self._due[name] = moment
             said = reasons.why_waits(self._cluster, self._namespace, found[name]) if len(self._mine) == 1 else ""
             there = self._describe(found[name], app_id, said)
             if is_terminal(there.status.state):
                 self._keeper.finish(name)
                 there = self._describe(self._watcher.found([name]).get(name, found[name]), app_id, "")
             known[app_id] = there
+        return min(self._due.values(), default=float("inf"))
 
 
 def _by_namespace(app_ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from xrun.errors import XrunError
-from xrun.schedulers.kubernetes import kept, states
+from xrun.schedulers.kubernetes import kept, objects, states
 from xrun.schedulers.kubernetes.client import Cluster
 from xrun.schedulers.kubernetes.lines import Position
 from xrun.schedulers.kubernetes.logs import Part, resumed
@@ -24,7 +24,7 @@ MOST = 64
 """Pods of an app that are kept; a thousand that are stopped at once would be more than a cluster should hold."""
 
 _SHOWS_END = 5.0  # seconds that a pod has to show how it ended, after the end of its log
-_LINES = 20_000  # lines from the end that a log is read from
+_BEFORE = 2.0  # seconds before the time limit
 
 
 class Keeper:
@@ -56,6 +56,10 @@ class Keeper:
                     target=self._keep, args=(found, pod), name="xrun-kubernetes-keep", daemon=True
                 )
                 mine[pod.uid].start()
+
+    def due(self, found: Found) -> float:
+        """Unix time from which on an app must be looked at, since its time limit ends it; infinite for never."""
+        return deadline(found) - _BEFORE if not self._threads.get(found.name) else float("inf")
 
     def finish(self, name: str, seconds: float = 15.0) -> None:
         """Waits until the pods of an app that are being kept are."""
@@ -108,7 +112,8 @@ def doomed(found: Found) -> list[Pod]:
     restart = int(status.get("restarts") or 0)
     now = [pod for pod in found.pods if not found.is_jobset or pod.restart >= restart]
     lost = [pod for pod in now if pod.phase == "Failed"] if found.is_jobset else _final_losses(found)
-    ending = lost or found.condition("FailureTarget", "Failed", "SuccessCriteriaMet", "Completed")
+    late = time.time() > deadline(found) - _BEFORE
+    ending = lost or late or found.condition("FailureTarget", "Failed", "SuccessCriteriaMet", "Completed")
     again = found.is_jobset and lost and restart < int(policy.get("maxRestarts") or 0)
     return [
         pod
@@ -116,6 +121,16 @@ def doomed(found: Found) -> list[Pod]:
         if (pod.started or pod.ended)
         and (pod.stopped or again or (ending and not pod.over) or (found.is_jobset and pod.restart < restart))
     ]
+
+
+def deadline(found: Found) -> float:
+    """Unix time at which Kubernetes stops an app for its time limit; infinite if it has none."""
+    ends = [
+        objects.seconds(began) + float(limit)
+        for job in found.jobs
+        if (limit := job["spec"].get("activeDeadlineSeconds")) and (began := (job.get("status") or {}).get("startTime"))
+    ]
+    return min(ends, default=float("inf"))
 
 
 def _final_losses(found: Found) -> list[Pod]:

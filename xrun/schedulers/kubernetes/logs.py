@@ -21,6 +21,7 @@ from xrun.schedulers.logs import Stream as Output
 
 _RETRY, _QUEUED = 0.3, 256
 _IDLE = 120.0  # seconds without a byte after which a log is asked for anew, in case the line was cut unheard
+_KEEPS = 0.5
 _NOT_YET = (400, 404)  # the container has not begun, or the pod is gone
 _AT_ONCE = 100  # logs that are read side by side; more are read in groups
 
@@ -87,11 +88,11 @@ def follow(cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More)
 
     for i in range(0, len(parts), _AT_ONCE):
         yield from heapq.merge(*map(history, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)
-    yield CAUGHT_UP
     with _Followers(cluster, query) as followers:
         for part in parts:
             followers.add(part, positions[part.key])
         threading.Thread(target=followers.watch, args=(more,), name="xrun-kubernetes-logs", daemon=True).start()
+        yield CAUGHT_UP
         yield from followers.chunks()
 
 
@@ -201,6 +202,9 @@ def resumed(
                 yield line
             state = None if part.is_kept else _look(cluster, part)
             lost = 0.0
+            if state is None and not part.is_kept:
+                part = part._replace(is_kept=True)
+                stopped.wait(_KEEPS)  # whoever removed it may be about to keep what it wrote
             if state is None or state.over or state.ended:
                 # what came between the end of the stream and that of the container
                 yield from _lines(cluster, part, query, position, follow_=False)

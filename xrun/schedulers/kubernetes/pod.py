@@ -27,13 +27,16 @@ ELASTIC_ERROR_FILE = "/tmp/xrun-error.json"  # noqa: S108 - inside a container t
 EXIT = "xrun-exit"
 """Begins what a role that is not primary leaves: its program's exit code."""
 
-# every process of the pod but the first of each container, which the kubelet signals itself; a parent outside of the
-# pod is 0
-_TERM_SHARED = (
-    "for p in /proc/[0-9]*; do while read -r k v; do "
-    'case $k in PPid:) [ "$v" = 0 ] || kill -TERM "${p#/proc/}";; esac; done <$p/status; done 2>/dev/null; :'
+# SIGTERM for every process of the pod but the first of each container, which the kubelet signals itself once this has
+# returned: that must not come later than to its children, which it may wait for, and what it starts then is let be. The
+# first ones are those whose parent is outside of the pod, 0.
+_TERM = (
+    'p=; for f in /proc/[0-9]*; do while read -r k v; do case $k$v in PPid:0) ;; PPid:*) p="$p ${f#/proc/}";; esac; '
+    "done <$f/status; done 2>/dev/null; "
+    "(trap '' TERM; sleep 0.2 || sleep 1; kill -TERM $p) </dev/null >/dev/null 2>&1 &"
 )
-_TERM_OWN = "kill -TERM -1"
+
+_OURS = {"command": ["sh", "-c", _TERM]}
 
 # $1 is the number of retries; failures stay inside, so that they end neither the pod's job nor the app
 _IN_PLACE = f"""\
@@ -195,8 +198,7 @@ def _container(plan: Plan, r: int) -> dict[str, Any]:
     ports = [{"containerPort": port, "name": names.port_name(name)} for name, port in role.port_map.items()]
     if ports:
         found["ports"] = [port if port["name"] else {"containerPort": port["containerPort"]} for port in ports]
-    term = _TERM_SHARED if options.share_processes else _TERM_OWN
-    found["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", term]}}}
+    found["lifecycle"] = {"preStop": {"exec": _OURS}}
     found["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if options.privileged:
         found["securityContext"] = {"privileged": True}
@@ -318,11 +320,8 @@ def _safe(made: dict[str, Any]) -> dict[str, Any]:
     if spec.get("hostPID"):
         spec = {name: value for name, value in spec.items() if name != "shareProcessNamespace"}
         spec["containers"] = [
-            {k: v for k, v in c.items() if k != "lifecycle" or v.get("preStop", {}).get("exec", {}) not in _OURS}
+            {k: v for k, v in c.items() if k != "lifecycle" or (v.get("preStop") or {}).get("exec") != _OURS}
             for c in spec["containers"]
         ]
         made = {**made, "spec": spec}
     return made
-
-
-_OURS = [{"command": ["sh", "-c", term]} for term in (_TERM_SHARED, _TERM_OWN)]

@@ -100,6 +100,7 @@ class ContractBase:
         inherits_env: whether jobs get the launcher's environment (design: local and Slurm do, containers don't).
         skew: seconds within which replicas that start together have all begun to run.
         hostile_jobs: jobs with 100 random arguments and 100 random variables each.
+        crlf: what becomes of a line's end that is CR and LF, in a log; containerd drops the first.
         many_retries: retries that are many; fewer where the system lets long pass between them.
     """
 
@@ -112,6 +113,7 @@ class ContractBase:
     inherits_env: ClassVar[bool] = True
     skew: ClassVar[float] = 0.5
     hostile_jobs: ClassVar[int] = 10
+    crlf: ClassVar[bytes] = b"\r\n"
     many_retries: ClassVar[int] = 40
 
     @pytest.fixture(autouse=True)
