@@ -1,4 +1,4 @@
-"""The contract on a real cluster, for each kind of object."""
+"""The contract on a real cluster, for each kind of object, with the rights that xrun ships and no others."""
 
 from __future__ import annotations
 
@@ -10,26 +10,10 @@ import pytest
 from tests.systems import kubernetes_cluster as cluster
 from tests.systems.kubernetes_cluster import KubernetesSystem
 from xrun.runner import Runner, get_runner
+from xrun.schedulers.kubernetes import rights
 from xrun.testing import SchedulerContract
 
 pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
-
-
-RULES = [
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch", "watch"]},
-    {
-        "apiGroups": ["jobset.x-k8s.io"],
-        "resources": ["jobsets"],
-        "verbs": ["create", "delete", "get", "list", "patch", "watch"],
-    },
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "delete", "get"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-]
-"""All that xrun asks of a cluster."""
 
 
 class KubernetesContract(SchedulerContract):
@@ -51,7 +35,7 @@ class KubernetesContract(SchedulerContract):
             get_runner() as runner,
         ):
             patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
-            patch.setenv("KUBECONFIG", cluster.account(kubernetes_system, namespace, RULES))
+            patch.setenv("KUBECONFIG", cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun"))
             yield runner
 
 
