@@ -29,6 +29,7 @@ class KubernetesContract(SchedulerContract):
     @pytest.fixture(scope="class")
     @classmethod
     def runner(cls, kubernetes_system: KubernetesSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+        cluster.with_python(kubernetes_system)
         with (
             cluster.namespace(kubernetes_system) as namespace,
             pytest.MonkeyPatch.context() as patch,
