@@ -1,4 +1,4 @@
-"""The contract on a real cluster, for each kind of object."""
+"""The contract on a real cluster, for each kind of object, with the rights that xrun ships and no others."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class KubernetesContract(SchedulerContract):
     @pytest.fixture(scope="class")
     @classmethod
     def runner(cls, kubernetes_system: KubernetesSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+        cluster.with_python(kubernetes_system)
         with (
             cluster.namespace(kubernetes_system) as namespace,
             pytest.MonkeyPatch.context() as patch,
@@ -36,9 +37,7 @@ class KubernetesContract(SchedulerContract):
         ):
             cluster.with_python(kubernetes_system)
             patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
-            # the shipped manifest's rights, and no others
-            granted = cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun")
-            patch.setenv("KUBECONFIG", granted)
+            patch.setenv("KUBECONFIG", cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun"))
             yield runner
 
 

@@ -55,9 +55,9 @@ def started() -> Iterator[KubernetesSystem]:
         place = Place(Path(given))
         yield KubernetesSystem(place.folder, str(place.kubeconfig))
         return
-    with open("/tmp/xrun-kubernetes.lock", "w") as lock:
+    place = Place(Path(tempfile.mkdtemp(prefix="xrun-k8s-", dir="/tmp")))  # a socket's name must be short
+    with open(f"/tmp/{place.bridge}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        place = Place(Path(tempfile.mkdtemp(prefix="xrun-k8s-", dir="/tmp")))  # a socket's name must be short
         try:
             _script("up", place.folder)
             yield KubernetesSystem(place.folder, str(place.kubeconfig))

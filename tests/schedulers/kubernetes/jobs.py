@@ -31,6 +31,10 @@ class Team(NamedTuple):
         found = get(self.system, "--namespace", self.namespace, "pods", chosen)["items"]
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
+    def names(self, kinds: str, *words: str) -> list[str]:
+        """Of all objects of these kinds."""
+        return self.kubectl("get", kinds, "--output=jsonpath={.items[*].metadata.name}", *words).split()
+
     def left(self, handle: str) -> list[str]:
         """All objects of an app."""
         kinds = "jobs,jobsets,pods,services,configmaps,secrets"

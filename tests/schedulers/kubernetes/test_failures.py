@@ -48,7 +48,7 @@ COUNTS = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); sleep 0.1; don
 
 def test_the_api_server_is_away_while_jobs_are_submitted_waited_for_and_followed(runner: Runner, team: Team) -> None:
     counts = run(runner, sh(COUNTS))
-    ends_meanwhile = run(runner, sh("sleep 5; exit 3"))
+    ends_meanwhile = run(runner, sh("sleep 5; exit 3"), kind="jobset")
     goes_on = run(runner, sh(UNTIL_STOPPED, num_replicas=2))
     for k in (0, 1):
         reaches(runner, goes_on, "ready", k=k)
@@ -59,7 +59,7 @@ def test_the_api_server_is_away_while_jobs_are_submitted_waited_for_and_followed
     submitted: list[Future[Any]] = []
 
     def away() -> None:
-        submitted.extend(meanwhile(run, runner, sh("exit 0", num_replicas=n)) for n in (1, 2))
+        submitted.extend(meanwhile(run, runner, sh("exit 0", num_replicas=2), kind=k) for k in ("job", "jobset"))
         time.sleep(OUTAGE)
         assert not log.done() and not end.done() and not any(future.done() for future in submitted)
 
@@ -73,22 +73,21 @@ def test_the_api_server_is_away_while_jobs_are_submitted_waited_for_and_followed
         ends(runner, future.result(120), SUCCEEDED)
     assert status(runner, goes_on).state == RUNNING
     names = {name_of(handle) for handle in (counts, ends_meanwhile, goes_on, *(f.result() for f in submitted))}
-    assert set(team.kubectl("get", "jobs", "--output=jsonpath={.items[*].metadata.name}").split()) == names
+    assert set(team.names("jobs,jobsets", "-l=!jobset.sigs.k8s.io/jobset-name")) == names
     runner.cancel(goes_on)
 
 
 def test_the_api_server_crashes_while_many_jobs_are_submitted(runner: Runner, team: Team) -> None:
     assert runner.list("kubernetes") == []
-    submitting = meanwhile(lambda: [run(runner, sh("exit 0", num_replicas=2)) for _ in range(30)])
+    kinds = ["job", "jobset"] * 15
+    submitting = meanwhile(lambda: [run(runner, sh("exit 0", num_replicas=2), kind=kind) for kind in kinds])
     until(lambda: team.kubectl("get", "jobs", "--output=name"))
     cluster.restart(team.system, "api-server")
     handles = submitting.result(120)
     for handle in handles:
         ends(runner, handle, SUCCEEDED, 120)
-    jobs = team.kubectl("get", "jobs", "--output=jsonpath={.items[*].metadata.name}").split()
-    assert sorted(jobs) == sorted(map(name_of, handles))
-    services = team.kubectl("get", "services", "--output=jsonpath={.items[*].metadata.name}").split()
-    assert sorted(services) == sorted(jobs)
+    assert sorted(team.names("jobs,jobsets", "-l=!jobset.sigs.k8s.io/jobset-name")) == sorted(map(name_of, handles))
+    assert sorted(team.names("services")) == sorted(map(name_of, handles))
 
 
 def test_the_kubelet_is_restarted_in_the_middle(runner: Runner, team: Team) -> None:
@@ -118,7 +117,9 @@ def test_a_node_is_lost(runner: Runner, team: Team) -> None:
     def is_made_anew(handle: str) -> bool:
         return status(runner, handle).roles[0].replicas[0].attempt == 1
 
-    cluster.restart(team.system, "kubelet", away)
+    # a cluster that has lost all its nodes takes the fault for its own, and waits
+    with cluster.played_nodes(team.system, 3):
+        cluster.restart(team.system, "kubelet", away)
     for handle in handles.values():
         until(partial(is_made_anew, handle))
         (there,) = [pod for pod in team.pods(handle) if not pod["metadata"].get("deletionTimestamp")]

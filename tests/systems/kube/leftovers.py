@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
-from tests.systems.kube import images, network
-from tests.systems.kube.place import BRIDGE, Place
+from tests.systems.kube import groups, images, network
+from tests.systems.kube.place import Place
 from tests.systems.kube.processes import NotUp, end, pid_of, stop
 
 _FOLDERS = ("/var/lib/cni/results", "/var/lib/cni", "/var/log/containers")
@@ -26,10 +24,8 @@ def refuse_another(place: Place) -> None:
     Raises:
         NotUp: there is one.
     """
-    for group in [] if pid_of(place, "kubelet") else _groups():
-        for file in group.rglob("cgroup.procs"):
-            if file.read_text().strip():
-                raise NotUp(f"another kubelet runs pods on this machine ({file.parent}); only one can")
+    if not pid_of(place, "kubelet") and groups.processes(place):
+        raise NotUp("another kubelet runs pods on this machine, and ours would end them")
 
 
 def clean(place: Place) -> None:
@@ -45,8 +41,8 @@ def clean(place: Place) -> None:
         end(pid)
     for point in sorted(_mounts(place), reverse=True):
         subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-    if network.owner() in ("", str(place.folder)):
-        _remove_groups()
+    if network.owner(place) in ("", str(place.folder)):
+        groups.remove(place)
     network.stop_network(place)
     _remove_files(place)
 
@@ -54,9 +50,9 @@ def clean(place: Place) -> None:
 def left(place: Place) -> list[str]:
     """What there still is of a cluster that was ended."""
     found = [f"mount {point}" for point in _mounts(place)] + [f"process {pid}" for pid in _shims(place)]
-    if network.owner() in ("", str(place.folder)):
-        found += [f"control group {group}" for group in _groups()]
-    return found + [f"bridge {BRIDGE}"] * (network.owner() == str(place.folder))
+    if network.owner(place) in ("", str(place.folder)):
+        found += [f"control group {group}" for group in groups.there(place)]
+    return found + [f"bridge {place.bridge}"] * (network.owner(place) == str(place.folder))
 
 
 def _shims(place: Place) -> list[int]:
@@ -75,12 +71,6 @@ def _mounts(place: Place) -> list[str]:
     return [point for point in points if point.startswith(f"{place.folder}/")]
 
 
-def _groups() -> list[Path]:
-    """The pods' control groups; one in each hierarchy where there are several."""
-    base = Path("/sys/fs/cgroup")
-    return [group for group in (base / "kubepods", *base.glob("*/kubepods")) if group.is_dir()]
-
-
 def _remove_files(place: Place) -> None:
     """What lies where no setting could move it; folders that others use too are left."""
     kubelet = Path("/var/lib/kubelet/device-plugins")
@@ -94,17 +84,3 @@ def _remove_files(place: Place) -> None:
     for folder in (kubelet, kubelet.parent, *(Path(name) for name in _FOLDERS)):
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _remove_groups() -> None:
-    for group in _groups():
-        until = time.monotonic() + 10
-        while group.exists() and time.monotonic() < until:
-            for file in group.rglob("cgroup.procs"):
-                with contextlib.suppress(OSError):
-                    for pid in file.read_text().split():
-                        os.kill(int(pid), signal.SIGKILL)
-            # a group whose last process has just ended is busy for a moment
-            for folder in [*sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True), group]:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()

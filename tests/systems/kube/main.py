@@ -80,7 +80,7 @@ def up(place: Place) -> None:
     # without it no pod can be made
     wait_for(place, "controllers", lambda: control.api(place, "/api/v1/namespaces/default/serviceaccounts/default"))
     wait_for(place, "jobset", lambda: addons.takes_jobsets(place))
-    wait_for(place, "coredns", network.names_answer)
+    wait_for(place, "coredns", lambda: network.names_answer(place))
     sys.stdout.write(f"export KUBECONFIG={place.kubeconfig}\n")
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.systems.kube.place import ADDRESS, BRIDGE, NETWORK, Place
+from tests.systems.kube.place import Place
 from tests.systems.kube.processes import NotUp, start
 from tests.systems.kube.programs import find
 
@@ -30,34 +30,34 @@ def start_network(place: Place) -> None:
     Raises:
         NotUp: another cluster of ours is up.
     """
-    if other := owner():
+    if other := owner(place):
         if other != str(place.folder):
             hint = f"use it (export XRUN_KUBERNETES={other}) or end it (tests/systems/kubernetes down {other})"
-            raise NotUp(f"a host has room for one cluster, and {other} is up; {hint}")
+            raise NotUp(f"{other} is up with the same network; {hint}, or choose another with XRUN_KUBERNETES_NETWORK")
         return
     ip = find("ip")
     for words in (
-        ["link", "add", BRIDGE, "type", "bridge"],
-        ["link", "set", "dev", BRIDGE, "alias", str(place.folder)],
-        ["addr", "add", f"{ADDRESS}/16", "dev", BRIDGE],
-        ["link", "set", BRIDGE, "up"],
+        ["link", "add", place.bridge, "type", "bridge"],
+        ["link", "set", "dev", place.bridge, "alias", str(place.folder)],
+        ["addr", "add", f"{place.address}/16", "dev", place.bridge],
+        ["link", "set", place.bridge, "up"],
     ):
         done = subprocess.run([ip, *words], capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotUp(f"ip {' '.join(words)}: {done.stderr.strip()}")
-    _forward("--insert")
+    _forward(place, "--insert")
 
 
 def stop_network(place: Place) -> None:
     """Removes the bridge, and with it its address, if it is this cluster's."""
-    if owner() == str(place.folder):
-        _forward("--delete")
-        subprocess.run([find("ip"), "link", "del", BRIDGE], capture_output=True, check=False)
+    if owner(place) == str(place.folder):
+        _forward(place, "--delete")
+        subprocess.run([find("ip"), "link", "del", place.bridge], capture_output=True, check=False)
 
 
-def owner() -> str:
-    """The folder of the cluster that is up on this host; empty if none is."""
-    alias = Path("/sys/class/net", BRIDGE, "ifalias")
+def owner(place: Place) -> str:
+    """The folder of the cluster that is up with this network; empty if none is."""
+    alias = Path("/sys/class/net", place.bridge, "ifalias")
     return alias.read_text().strip() if alias.exists() else ""
 
 
@@ -65,29 +65,29 @@ def configure(place: Place) -> None:
     """Tells containerd how a pod gets onto the bridge."""
     addresses = {
         "type": "host-local",
-        "ranges": [[{"subnet": f"{NETWORK}.0.0/16", "gateway": ADDRESS}]],
+        "ranges": [[{"subnet": f"{place.network}.0.0/16", "gateway": place.address}]],
         "routes": [{"dst": "0.0.0.0/0"}],
         "dataDir": str(place / "cni/addresses"),
     }
-    bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "hairpinMode": True, "ipam": addresses}
+    bridge = {"type": "bridge", "bridge": place.bridge, "isGateway": True, "hairpinMode": True, "ipam": addresses}
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
     place.write("cni/10-xrun.conflist", {"cniVersion": "0.4.0", "name": "xrun-kube", "plugins": [bridge, ports]})
 
 
 def start_names(place: Place) -> None:
     """The name server of the pods."""
-    text = _NAMES.format(address=ADDRESS, kubeconfig=place.kubeconfig)
+    text = _NAMES.format(address=place.address, kubeconfig=place.kubeconfig)
     config = place.write("coredns/Corefile", text)
     start(place, "coredns", [find("coredns"), "-conf", str(config)])
 
 
-def names_answer() -> bool:
+def names_answer(place: Place) -> bool:
     """Whether the name server knows the cluster's services."""
     name = b"".join(bytes([len(word)]) + word for word in b"kubernetes.default.svc.cluster.local".split(b"."))
     question = b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x00\x01\x00\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
         probe.settimeout(0.5)
-        probe.connect((ADDRESS, 53))
+        probe.connect((place.address, 53))
         probe.send(question)
         answer = probe.recv(512)
         # no error, and one answer at least
@@ -95,8 +95,8 @@ def names_answer() -> bool:
     return False
 
 
-def _forward(verb: str) -> None:
+def _forward(place: Place, verb: str) -> None:
     """Lets pods reach each other where a docker engine has closed the way between addresses, or no longer."""
     if iptables := shutil.which("iptables"):
-        rule = ["FORWARD", "--in-interface", BRIDGE, "--out-interface", BRIDGE, "--jump", "ACCEPT"]
+        rule = ["FORWARD", "--in-interface", place.bridge, "--out-interface", place.bridge, "--jump", "ACCEPT"]
         subprocess.run([iptables, "--wait", verb, *rule], capture_output=True, check=False)

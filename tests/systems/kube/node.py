@@ -6,8 +6,8 @@ import contextlib
 import socket
 from pathlib import Path
 
-from tests.systems.kube import images, network
-from tests.systems.kube.place import ADDRESS, NODE, Place
+from tests.systems.kube import groups, images, network
+from tests.systems.kube.place import NODE, Place
 from tests.systems.kube.processes import start, wait_for
 from tests.systems.kube.programs import CNI, find
 
@@ -52,14 +52,15 @@ def start_kubelet(place: Place) -> None:
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "address": ADDRESS,
+            "address": place.address,
             "healthzBindAddress": "127.0.0.1",
             "healthzPort": place.ports["kubelet-health"],
             "containerRuntimeEndpoint": f"unix://{place / 'containerd.sock'}",
             "cgroupDriver": "cgroupfs",
+            "cgroupRoot": groups.make(place),
             "failSwapOn": False,
             "oomScoreAdj": 0,
-            "clusterDNS": [ADDRESS],
+            "clusterDNS": [place.address],
             "clusterDomain": "cluster.local",
             "resolvConf": str(resolv),
             "podLogsDir": str(place / "kubelet/logs"),
@@ -86,7 +87,7 @@ def start_kubelet(place: Place) -> None:
         },
     )
     command = [find("kubelet"), f"--config={config}", f"--kubeconfig={place.kubeconfig}"]
-    command += [f"--hostname-override={NODE}", f"--node-ip={ADDRESS}", f"--root-dir={place / 'kubelet/root'}"]
+    command += [f"--hostname-override={NODE}", f"--node-ip={place.address}", f"--root-dir={place / 'kubelet/root'}"]
     command += [f"--cert-dir={place / 'kubelet/pki'}"]
     start(place, "kubelet", command)
 

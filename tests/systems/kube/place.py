@@ -10,12 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-NETWORK = os.environ.get("XRUN_KUBERNETES_NETWORK", "10.214")
-"""The first 16 bits of the pods' addresses."""
-
-BRIDGE = "xrun-kube0"
-ADDRESS = f"{NETWORK}.0.1"
-"""Of the node, on the bridge: the kubelet and the name server listen there."""
+USUAL_NETWORK = "10.214"
 
 NODE = "node-1"
 
@@ -38,7 +33,7 @@ class Place:
     @property
     def is_made(self) -> bool:
         """Whether a cluster was made here."""
-        return (self / "ports.json").exists()
+        return (self / "network").exists()
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -49,6 +44,24 @@ class Place:
             file.write_text(json.dumps(_free_ports()))
         found: dict[str, int] = json.loads(file.read_text())
         return found
+
+    @cached_property
+    def network(self) -> str:
+        """The first 16 bits of the pods' addresses; clusters of different networks can be up side by side."""
+        file = self / "network"
+        if not file.exists():
+            self.write("network", os.environ.get("XRUN_KUBERNETES_NETWORK") or USUAL_NETWORK)
+        return file.read_text()
+
+    @property
+    def address(self) -> str:
+        """Of the node, on the bridge: the kubelet and the name server listen there."""
+        return f"{self.network}.0.1"
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that pods hang on, and what else on the machine is named after it."""
+        return f"xrun-k{self.network}"
 
     @cached_property
     def token(self) -> str:

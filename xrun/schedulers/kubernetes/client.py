@@ -26,6 +26,9 @@ AWAY = 120.0
 _LIBRARY, _UNREACHABLE, _REFUSED, _FORBIDDEN, _CONFIG = "XR167", "XR168", "XR169", "XR170", "XR171"
 _TIMEOUT = 60.0
 _AWAY_STATUS = (429, 500, 502, 503, 504)
+_BEGINS = 15.0
+"""Seconds after an outage for which an API server that begins may not know yet who may do what."""
+
 _PAGE = 500
 _IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _CONNECTIONS = 64
@@ -112,6 +115,7 @@ class Cluster:
         self._connected: _Connection | None = None
         self._pid = os.getpid()
         self._answered = False
+        self._lost_at = float("-inf")  # when it did not answer last
 
     @property
     def host(self) -> str:
@@ -326,14 +330,18 @@ class Cluster:
         reason = str(said.get("reason") or "")
         if status in _AWAY_STATUS:
             return self.unavailable(words)
+        if status in (401, 403) and self._answered and time.monotonic() - self._lost_at < _BEGINS:
+            return self.unavailable(words, again=False)
         self._answered = True
         if status in (401, 403) and "exceeded quota" not in words:
             whose = "no right to" if status == 403 else "the cluster does not know you: can't"
             return Refused(f"{whose} {what}: {words:.500}", status, reason, _FORBIDDEN)
         return Refused(f"the cluster can't {what}: {words:.800}", status, reason)
 
-    def unavailable(self, reason: object) -> BackendUnavailable:
-        """The error for a cluster that does not answer."""
+    def unavailable(self, reason: object, *, again: bool = True) -> BackendUnavailable:
+        """The error for a cluster that does not answer; ``again`` if it is news that it doesn't."""
+        if again:
+            self._lost_at = time.monotonic()
         words = " ".join(str(reason).split())
         return BackendUnavailable(
             f"the cluster at {self.host} can't be reached ({words:.300}); kubectl cluster-info shows whether it is up",
