@@ -35,7 +35,6 @@ class KubernetesContract(SchedulerContract):
             pytest.MonkeyPatch.context() as patch,
             get_runner() as runner,
         ):
-            cluster.with_python(kubernetes_system)
             patch.setenv("XRUN_HOME", str(tmp_path_factory.mktemp("home")))
             patch.setenv("KUBECONFIG", cluster.granted(kubernetes_system, namespace, rights.manifest(), "xrun"))
             yield runner

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xrun.components import find
-from xrun.errors import InvalidConfig
+from xrun.errors import InvalidConfig, UnknownName
 from xrun.runner import config, get_runner
 from xrun.runner.config.files import line_of
 from xrun.schedulers import create_scheduler
@@ -87,6 +87,13 @@ def test_precedence(write: Write, monkeypatch: pytest.MonkeyPatch, xrun_home: Pa
     monkeypatch.setenv("XRUN_SCHEDULER", "local")
     with get_runner() as runner:
         assert runner.dryrun(app).scheduler == "local"
+
+
+def test_a_scheduler_that_there_is_not_has_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRUN_SCHEDULER", "locla")
+    with get_runner() as runner, pytest.raises(UnknownName) as refused:
+        runner.dryrun(AppDef("x", [Role("main", entrypoint="true")]))
+    assert str(refused.value) == "unknown scheduler 'locla'; did you mean local?; XRUN_SCHEDULER names it"
 
 
 def test_the_profile_is_the_session(write: Write, monkeypatch: pytest.MonkeyPatch, xrun_home: Path) -> None:

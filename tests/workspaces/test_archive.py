@@ -28,7 +28,9 @@ def test_an_archive_holds_what_travels_and_is_the_same_each_time(tmp_path: Path)
 
 
 def test_nothing_and_too_much(tmp_path: Path) -> None:
-    assert archive(Workspace({str(tmp_path): ""}), 10_000)[1:] == (b"", 0)
+    said: list[str] = []
+    assert archive(Workspace({str(tmp_path): ""}), 10_000, notice=said.append).data
+    assert said == ["nothing of the workspace travels: it is empty, or all of it is ignored"]
     (tmp_path / "data").write_bytes(bytes(range(256)) * 40)
     assert archive(Workspace({str(tmp_path): ""}), 100).data == b""
     assert archive(Workspace({str(tmp_path): ""}), 100).size > 100

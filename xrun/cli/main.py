@@ -47,7 +47,7 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
-            return None
+            return _plugins_verb(cmd_name)
         module, _, attribute = VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
@@ -135,9 +135,30 @@ def with_verb(words: list[str]) -> list[str]:
     """``xrun -s local utils.echo`` is ``xrun run -s local utils.echo``."""
     if not words:
         return ["--help"]
-    if words[0] in VERBS or words[0] in ("-h", "--help"):
+    first = words[0]
+    if first in VERBS or first in ("-h", "--help"):
         return words
+    if first and not first.startswith("-") and "." not in first and ":" not in first and _plugins_verb(first):
+        return words  # no component has such a name, so that running one never looks for plugins
     return ["run", "--bare", *words]
+
+
+def _plugins_verb(name: str) -> click.Command | None:
+    """A verb that another package registers in the group ``xrun.cli.commands``; None if there is none.
+
+    Raises:
+        UsageError: there is one, but it can't be loaded or is no click command.
+    """
+    from xrun import plugins
+    from xrun.errors import UsageError
+
+    if name not in plugins.targets(plugins.CLI_COMMANDS):
+        return None
+    verb = plugins.load(plugins.CLI_COMMANDS, name)
+    if isinstance(verb, click.Command):
+        return verb
+    reason = plugins.broken_hint(plugins.CLI_COMMANDS, name)
+    raise UsageError(reason or f"plugin {name!r}: {verb!r} is no click.Command")
 
 
 def _say(message: str, exit_code: int, code: str, inner: Sequence[str] = ()) -> int:

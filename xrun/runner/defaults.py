@@ -57,8 +57,14 @@ class Defaults:
 
     @property
     def scheduler(self) -> str:
-        """Where jobs run."""
-        return os.environ.get(SCHEDULER) or self._of_run("scheduler") or schedulers.DEFAULT_SCHEDULER
+        """Where jobs run.
+
+        Raises:
+            UnknownName: the environment names a scheduler that there is not.
+        """
+        if named := os.environ.get(SCHEDULER):
+            return schedulers.require_name(named, SCHEDULER)
+        return self._of_run("scheduler") or schedulers.DEFAULT_SCHEDULER
 
     @property
     def component(self) -> str | None:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from xrun import __version__, plugins, schedulers
-from xrun.errors import BackendUnavailable, InvalidConfig, WaitTimeout, XrunError
+from xrun.errors import BackendUnavailable, InvalidConfig, UnknownName, WaitTimeout, XrunError
 from xrun.runner import filesystems, requirements
 from xrun.runner.defaults import Defaults
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
@@ -143,6 +143,8 @@ def _used(config: Config | None) -> tuple[list[str], list[Finding]]:
     found, wrong = [], []
     try:
         found.append(Defaults().scheduler)
+    except UnknownName as error:
+        found.append(error.name)  # asked like the others, it says that there is none
     except InvalidConfig as error:
         found.append(schedulers.DEFAULT_SCHEDULER)
         if config is not None:  # else the file itself was found wrong
@@ -272,9 +274,9 @@ def _scheduler(name: str, answer: Any, used: bool, patience: float) -> Iterator[
         fix = f"xrun doctor -s {name} --timeout {max(60, 2 * patience):g} waits longer" if hangs else ""
         yield Finding(section, "answer", verdict, _reason(answer), fix, used, away)
         return
-    for subject, ok, detail in answer:
-        verdict = Verdict.OK if ok else Verdict.BROKEN if used else Verdict.MISSING
-        yield Finding(section, subject, verdict, detail, used=used)
+    for probe in answer:
+        verdict = Verdict.OK if probe.ok else Verdict.BROKEN if used else Verdict.MISSING
+        yield Finding(section, probe.subject, verdict, probe.detail, used=used, unreachable=probe.unreachable)
     if not answer:
         yield _ok(section, "loads", "it has nothing that could be missing", used=used)
 

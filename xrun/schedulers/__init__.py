@@ -72,15 +72,19 @@ def own_name(name: str) -> str:
     return ALIASES.get(name, name)
 
 
-def require_name(name: str) -> str:
+def require_name(name: str, source: str = "") -> str:
     """`own_name` of a scheduler that there is; nothing of it is imported.
+
+    Args:
+        name: its name or alias.
+        source: what named it, for the message, if that isn't plain to see.
 
     Raises:
         UnknownName: there is none of that name.
     """
     name = own_name(name)
     if name not in BUILTIN and name not in scheduler_names():
-        raise _unknown(name)
+        raise _unknown(name, source)
     return name
 
 
@@ -95,8 +99,8 @@ def get_scheduler_factories() -> dict[str, SchedulerFactory]:
     return {name: factory for name, factory in found.items() if factory is not None}
 
 
-def _unknown(name: str) -> UnknownName:
-    hint = plugins.broken_hint(plugins.SCHEDULERS, name)
+def _unknown(name: str, source: str = "") -> UnknownName:
+    hint = plugins.broken_hint(plugins.SCHEDULERS, name) or (f"{source} names it" if source else "")
     return UnknownName("scheduler", name, scheduler_names(), hint, code="XR075")
 
 

@@ -20,7 +20,7 @@ What travels of a source, a folder or an fsspec URL:
 from __future__ import annotations
 
 from xrun.workspaces.archive import Archive, archive
-from xrun.workspaces.builder import BASE, HASH, ImageStore, StoredImage, build
+from xrun.workspaces.builder import BASE, HASH, ImageStore, Layer, StoredImage, build
 from xrun.workspaces.sources import local_folder, read_text
 from xrun.workspaces.tree import DOCKERFILE
 
@@ -30,6 +30,7 @@ __all__ = [
     "HASH",
     "Archive",
     "ImageStore",
+    "Layer",
     "StoredImage",
     "archive",
     "build",

@@ -21,7 +21,7 @@ class Archive(NamedTuple):
     Attributes:
         content: hash of what is in it.
         data: a tar archive, compressed as gzip does; the same for the same content. Empty if it was too big.
-        size: bytes of ``data``, or of as much as was made until it was too big; 0 if there is nothing in it.
+        size: bytes of ``data``, or of as much as was made until it was too big.
     """
 
     content: str
@@ -49,7 +49,7 @@ def archive(workspace: Workspace, limit: int, *, cache: str = "", notice: Notice
         if manifest.get(DOCKERFILE, ("folder", ""))[0] != "folder":
             notice(f"{DOCKERFILE} travels as a file: nothing is built here")
         if not entries:
-            return Archive(hash_of(manifest), b"", 0)
+            notice("nothing of the workspace travels: it is empty, or all of it is ignored")
         packer = zlib.compressobj(9, wbits=_GZIP)
         parts, size = [], 0
         for piece in layer.stream(entries, {path: value for path, (_, value) in manifest.items()}):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from xrun.errors import BackendError
+from xrun.errors import BackendError, InvalidJob
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.kubernetes import labels, logs, names, reasons, states, submission, watching
 from xrun.schedulers.kubernetes.client import JOB, JOBSET, SERVICE, Cluster, Refused
@@ -50,8 +50,12 @@ class Jobs:
         return Submission(self._cluster, info, self._progress).run()
 
     def check(self, info: AppDryRunInfo[KubernetesRequest]) -> list[Problem]:
-        """What the API server finds wrong."""
-        return Submission(self._cluster, info, self._progress).check()
+        """What is sure to fail here, and what the API server finds wrong."""
+        try:
+            sent = Submission(self._cluster, info, self._progress)
+        except InvalidJob as refusal:
+            return list(refusal.problems)
+        return sent.check()
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From one list of each kind in each namespace; one app that waits is looked at more closely."""

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xrun.errors import BackendError, InvalidValue, XrunError
-from xrun.schedulers import secrets
+from xrun.errors import BackendError, InvalidJob, InvalidValue, XrunError
+from xrun.schedulers import images, secrets
 from xrun.schedulers.kubernetes import labels, request, workspace
 from xrun.schedulers.kubernetes.client import CONFIG_MAP, JOB, JOBSET, KINDS, MERGE, SECRET, STRATEGIC, Cluster, Refused
 from xrun.schedulers.kubernetes.job import owner
@@ -37,6 +37,8 @@ class Submission:
     ) -> None:
         self._cluster, self._info, self._plan = cluster, info, info.request.plan
         self._namespace = self._plan.namespace
+        if missing := [*images.missing_scripts(self._plan.app.roles)]:
+            raise InvalidJob(missing)
         self._kind = JOBSET if self._plan.kind == "jobset" else JOB
         code, self._config_maps = workspace.pack(self._plan.app.roles, self._namespace, progress)
         self._number = os.urandom(8).hex()

@@ -44,25 +44,21 @@ def pack(
         key = tuple(role.workspace.projects.items())
         if key not in packed:
             config = _config_map(r, role, namespace, notice)
-            packed[key] = config["metadata"]["name"] if config else ""
-            if config:
-                made[packed[key]] = config
-        if packed[key]:
-            code[r] = packed[key]
+            packed[key] = config["metadata"]["name"]
+            made[packed[key]] = config
+        code[r] = packed[key]
     return code, list(made.values())
 
 
-def _config_map(r: int, role: Role, namespace: str, notice: Callable[[str], None]) -> dict[str, Any] | None:
+def _config_map(r: int, role: Role, namespace: str, notice: Callable[[str], None]) -> dict[str, Any]:
     from xrun.workspaces import archive
 
     assert role.workspace is not None  # noqa: S101 - the caller looked
     packed = archive(role.workspace, LIMIT, cache=os.path.join(home(), "workspaces"), notice=notice)
     if not packed.data:
-        if packed.size:
-            message = f"more than {LIMIT // 1024} KiB when compressed, which is all that travels without a registry"
-            fix = "leave data out with .xrunignore, mount a volume, or make an image: -s docker -cfg image_repo=REPO"
-            raise InvalidJob([Problem(_TOO_BIG, f"roles[{r}].workspace", message, fix)], "workspace")
-        return None
+        message = f"more than {LIMIT // 1024} KiB when compressed, which is all that travels without a registry"
+        fix = "leave data out with .xrunignore, mount a volume, or make an image: -s docker -cfg image_repo=REPO"
+        raise InvalidJob([Problem(_TOO_BIG, f"roles[{r}].workspace", message, fix)], "workspace")
     short = packed.content[:16]
     meta: dict[str, Any] = {"name": f"xrun-workspace-{short}", "labels": {labels.WORKSPACE: short}}
     if namespace:
