@@ -13,6 +13,7 @@ from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, name_of, rea
 from tests.systems.kubernetes_cluster import BUSYBOX
 from xrun.runner import Runner
 from xrun.schedulers.kubernetes import labels
+from xrun.schedulers.kubernetes.client import POD, Cluster, Refused
 from xrun.schedulers.kubernetes.scheduler import create_scheduler
 from xrun.schedulers.logs import LogQuery
 from xrun.specs.app import AppDef
@@ -195,3 +196,29 @@ def test_two_cancels_and_a_follower_at_once(runner: Runner, team: Team) -> None:
     assert follower.result(60) == ["ready\n", "bye\n"]
     found = ends(runner, handle, AppState.CANCELLED)
     assert [k.exit_code for k in found.roles[0].replicas] == [0, 0, 0]
+
+
+def test_a_line_is_there_when_the_kubelet_has_it(runner: Runner, team: Team) -> None:
+    """Beside one who asks the kubelet all the time; the best of some, since the machine has other things to do."""
+    cluster = Cluster()
+    behind = []
+    for _ in range(4):
+        handle = run(runner, sh("echo hi; sleep 3"))
+        asked = meanwhile(_first_seen, cluster, handle)
+        next(chunk for chunk in runner.logs(handle, LogQuery(follow=True)) if chunk.data)
+        behind.append(time.time() - asked.result(60))
+    assert min(behind) < 0.1
+
+
+def _first_seen(cluster: Cluster, handle: str) -> float:
+    chosen, pods = f"{labels.APP_ID}={name_of(handle)}", []
+    while not pods:
+        pods = cluster.list(POD, selector=chosen).items
+    path = cluster.path(POD, name=pods[0]["metadata"]["name"], sub="log")
+    while True:
+        try:
+            with cluster.stream("ask for a log", path, {"container": "main"}, 10) as stream:
+                if b"".join(stream):
+                    return time.time()
+        except Refused:
+            time.sleep(0.01)  # not begun
