@@ -15,7 +15,7 @@ from xrun.testing import table
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "contract.md"
 BEGIN, END = "<!-- made by scripts/contract_table.py --write -->\n", "<!-- end of the table -->\n"
 
-COLUMNS = ("local", "docker", "slurm", "memory", "tsp", "example")
+COLUMNS = ("local", "docker", "slurm", "kubernetes job", "kubernetes jobset", "memory", "tsp", "example")
 """The table's schedulers; `example` is examples/plugin, which declares little."""
 
 

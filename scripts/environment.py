@@ -28,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "scripts" / "constraints.txt"
-EXTRAS = ("docker", "torch", "testing", "dev")
+EXTRAS = ("docker", "kubernetes", "torch", "testing", "dev")
 UNUSED_DAYS = 30
 
 

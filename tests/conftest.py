@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.systems import engine, slurm_cluster
+from tests.systems import engine, kubernetes_cluster, slurm_cluster
 from tests.systems.engine import DockerSystem
+from tests.systems.kubernetes_cluster import KubernetesSystem
 from tests.systems.slurm_cluster import SlurmCluster
 
 
@@ -63,6 +64,22 @@ def _cluster(*, accounting: bool) -> Iterator[SlurmCluster]:
         pytest.skip(lacking)
     with slurm_cluster.started(accounting) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def kubernetes_system() -> Iterator[KubernetesSystem]:
+    """A cluster of our own; tests with it are of the xdist group ``kubernetes``."""
+    if lacking := kubernetes_cluster.lacking():
+        pytest.skip(lacking)
+    with kubernetes_cluster.started() as system:
+        yield system
+
+
+@pytest.fixture
+def kubernetes_namespace(kubernetes_system: KubernetesSystem) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with kubernetes_cluster.namespace(kubernetes_system) as name:
+        yield name
 
 
 @pytest.hookimpl(hookwrapper=True)

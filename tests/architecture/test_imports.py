@@ -18,6 +18,7 @@ HEAVY = {
     "hypothesis",
     "importlib.metadata",
     "inspect",
+    "kubernetes",
     "msgspec",
     "multiprocessing",
     "pathspec",
@@ -74,10 +75,11 @@ def test_help_imports_nothing_heavy(bare: set[str], words: list[str]) -> None:
     assert not (modules - bare) & HELP
 
 
+@pytest.mark.parametrize("scheduler", ["docker", "kubernetes"])
 @pytest.mark.parametrize("verb", [["render"], ["run", "--dryrun"], ["check"]], ids=" ".join)
-def test_a_docker_dry_run_needs_no_sdk(bare: set[str], verb: list[str]) -> None:
-    words = [*verb, "-s", "docker", "-cfg", "image=x", "utils.echo"]
-    assert not modules_after(SHOW_HELP.format(words=words)) & {"docker", "requests", "urllib3"}
+def test_a_dry_run_for_containers_needs_no_sdk(bare: set[str], verb: list[str], scheduler: str) -> None:
+    words = [*verb, "-s", scheduler, "-cfg", "image=x", "utils.echo"]
+    assert not modules_after(SHOW_HELP.format(words=words)) & {"docker", "kubernetes", "requests", "urllib3"}
 
 
 @pytest.mark.parametrize(

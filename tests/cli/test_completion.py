@@ -50,7 +50,7 @@ def test_the_first_word() -> None:
         (["--wait", "-s", "local", "dist.d"], ["dist.ddp"]),
         (["run", "--wa"], ["--wait"]),
         (["run", "--wait", "--wa"], []),
-        (["-s", ""], ["local", "memory", "docker", "slurm"]),
+        (["-s", ""], ["local", "memory", "docker", "slurm", "kubernetes"]),
         (["list", "--scheduler", "me"], ["memory"]),
         (["-cfg", "max_"], ["max_runtime="]),
         (["-s", "memory", "-cfg", "inherit_env=t"], ["inherit_env=true"]),

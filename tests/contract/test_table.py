@@ -171,7 +171,8 @@ def test_the_committed_table_has_the_suites_facts() -> None:
     page = (ROOT / "docs" / "contract.md").read_text()
     cells = table.parse(page.partition("contract_table.py --write -->")[2])
     facts = [fact for _, facts in table.rows({}) for fact in facts]
-    assert list(cells) == ["local", "docker", "slurm", "memory", "tsp", "example"]
+    columns = ["local", "docker", "slurm", "kubernetes job", "kubernetes jobset", "memory", "tsp", "example"]
+    assert list(cells) == columns
     for name, column in cells.items():
         known = {sentence.partition(": ")[0] for sentence in column}
         assert not [f.sentence for f in facts if f.sentence.partition(": ")[0] not in known], name

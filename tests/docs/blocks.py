@@ -22,6 +22,7 @@ OWN_TESTS = {
     "docs/docker.md": "tests/schedulers/docker/test_page.py",
     "docs/errors.md": "tests/cli/test_explanations.py",
     "docs/slurm.md": "tests/schedulers/slurm/test_page.py",
+    "docs/kubernetes.md": "tests/schedulers/kubernetes/test_page.py",
     "docs/write-a-scheduler.md": "tests/examples/test_tsp_page.py",
 }
 """Pages with a test of their own: their blocks follow from a source, are parts of one file, or need a system."""

@@ -19,6 +19,7 @@ GROUPS = (
     (100, 109, "The schedulers local and memory"),
     (120, 139, "The scheduler docker"),
     (140, 159, "The scheduler slurm"),
+    (160, 189, "The scheduler kubernetes"),
 )
 """(first number, last number, what they are about)."""
 

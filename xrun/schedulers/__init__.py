@@ -21,6 +21,7 @@ BUILTIN = {
     "memory": "xrun.schedulers.memory.scheduler:create_scheduler",
     "docker": "xrun.schedulers.docker.scheduler:create_scheduler",
     "slurm": "xrun.schedulers.slurm.scheduler:create_scheduler",
+    "kubernetes": "xrun.schedulers.kubernetes.scheduler:create_scheduler",
 }
 """Name -> ``module:factory``; the first one is the default."""
 

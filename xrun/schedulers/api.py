@@ -108,6 +108,10 @@ class Scheduler(abc.ABC, Generic[R]):
         """What this scheduler honours with these options."""
         return Capabilities()
 
+    def complete_app_id(self, app_id: str, options: Any) -> str:
+        """The id by which an app is found with its handle alone, as ``namespace:name`` where there are namespaces."""
+        return app_id
+
     def render(self, request: R) -> str:
         """The request as text that works by hand; a job as it is becomes YAML."""
         if isinstance(request, AppDef):
@@ -346,7 +350,7 @@ class Scheduler(abc.ABC, Generic[R]):
         return options if isinstance(options, self.options_type) else self.run_opts().resolve(options or {})
 
     def _info(self, app: AppDef, options: Any, request_id: str, chosen: bool, notices: _Texts) -> AppDryRunInfo[R]:
-        app_id = make_app_id(app.name, request_id)
+        app_id = self.complete_app_id(make_app_id(app.name, request_id), options)
         request = self.build_request(app, options, app_id)
         return AppDryRunInfo(
             request,

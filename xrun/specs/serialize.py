@@ -23,7 +23,7 @@ _MOUNT_TYPES: dict[type, MountType] = {
     DeviceMount: MountType.DEVICE,
 }
 _MOUNT_CLASSES = {kind.value: cls for cls, kind in _MOUNT_TYPES.items()}
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|[yYnN]")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -68,11 +68,11 @@ def to_yaml(app: AppDef) -> str:
     return plain_to_yaml(to_dict(app))
 
 
-def plain_to_yaml(plain: Any) -> str:
-    """Plain data, as `to_plain` gives it, as YAML."""
+def plain_to_yaml(plain: Any, width: int = 80) -> str:
+    """Plain data, as `to_plain` gives it, as YAML; lines of texts are broken from the width on."""
     import yaml
 
-    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, Dumper=_dumper()))
+    return str(yaml.dump(plain, sort_keys=False, allow_unicode=True, width=width, Dumper=_dumper()))
 
 
 def from_yaml(text: str) -> AppDef:
@@ -81,13 +81,21 @@ def from_yaml(text: str) -> AppDef:
     Raises:
         InvalidValue: not YAML, or not an AppDef.
     """
+    return from_dict(yaml_to_plain(text))
+
+
+def yaml_to_plain(text: str) -> Any:
+    """What a YAML text, or a JSON one, holds.
+
+    Raises:
+        InvalidValue: not YAML.
+    """
     import yaml
 
     try:
-        data = yaml.load(text, Loader=_c_or_python("SafeLoader"))  # noqa: S506 - a safe loader either way
+        return yaml.load(text, Loader=_c_or_python("SafeLoader"))  # noqa: S506 - a safe loader either way
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2024-13-45 is a ValueError
         raise InvalidValue(f"not YAML: {' '.join(str(error).split())}", code="XR038") from error
-    return from_dict(data)
 
 
 def to_plain(value: Any) -> Any:
@@ -240,7 +248,7 @@ def _field_names(cls: type) -> tuple[str, ...] | None:
 
 @cache
 def _dumper() -> Any:
-    """PyYAML's safe one, and quotes around what only readers of YAML 1.2, as kubectl, take for a number."""
+    """PyYAML's safe one, and quotes around what only other readers, as kubectl, take for a number or a bool."""
     import yaml
 
     class Dumper(_c_or_python("SafeDumper")):  # type: ignore[misc]

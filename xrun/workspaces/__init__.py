@@ -2,7 +2,7 @@
 
 `sources` says where files come from, `ignore` which of them stay at home, `tree` what is left, `manifest` what it
 hashes to, `layer` what it is as a tar archive. `builder` makes an image of it in an `ImageStore`,
-which a scheduler's client is; `folder` copies it.
+which a scheduler's client is; `archive` packs a small one into one piece, `folder` copies it.
 
 What travels of a source, a folder or an fsspec URL:
 
@@ -19,9 +19,23 @@ What travels of a source, a folder or an fsspec URL:
 
 from __future__ import annotations
 
+from xrun.workspaces.archive import Archive, archive
 from xrun.workspaces.builder import BASE, HASH, ImageStore, Layer, StoredImage, build
 from xrun.workspaces.folder import copy
-from xrun.workspaces.sources import local_folder
+from xrun.workspaces.sources import local_folder, read_text
 from xrun.workspaces.tree import DOCKERFILE
 
-__all__ = ["BASE", "DOCKERFILE", "HASH", "ImageStore", "Layer", "StoredImage", "build", "copy", "local_folder"]
+__all__ = [
+    "BASE",
+    "DOCKERFILE",
+    "HASH",
+    "Archive",
+    "ImageStore",
+    "Layer",
+    "StoredImage",
+    "archive",
+    "build",
+    "copy",
+    "local_folder",
+    "read_text",
+]

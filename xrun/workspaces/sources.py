@@ -80,6 +80,36 @@ def opened(workspace: Workspace) -> Iterator[Sequence[Source]]:
         yield found
 
 
+def read_text(url: str, limit: int = _CHUNK) -> str:
+    """The text of a file here or behind an fsspec URL.
+
+    Args:
+        url: the path or URL.
+        limit: bytes that it may have.
+
+    Raises:
+        OSError: it can't be read, is no text or is too big.
+    """
+    try:
+        if local_folder(url):
+            with open(local_folder(url), "rb") as reader:
+                data = reader.read(limit + 1)
+        else:
+            from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+
+            system, path = url_to_fs(url)
+            with system.open(path, "rb") as reader:
+                data = reader.read(limit + 1)
+        text = bytes(data).decode()
+    except OSError:
+        raise
+    except Exception as error:  # each file system has errors of its own, and an unknown protocol is a ValueError
+        raise OSError(" ".join(str(error).split())[:300] or type(error).__name__) from error
+    if len(data) > limit:
+        raise OSError(f"more than {limit} bytes")
+    return text
+
+
 def _current_git_top() -> str:
     try:
         top = git_top(os.getcwd())
@@ -93,7 +123,7 @@ def _current_git_top() -> str:
 
 def _fetch(url: str, folder: str) -> None:
     try:
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+        from fsspec.core import url_to_fs
 
         system, top = url_to_fs(url)
         _copy(url, system, top, folder)

@@ -92,6 +92,7 @@ class ContractBase:
 
     Attributes:
         scheduler: its name.
+        column: its name in the contract's table (default: the scheduler's).
         cfg: options that every job gets.
         image: image of every role.
         timeout: seconds that any of the jobs may take to end.
@@ -100,9 +101,12 @@ class ContractBase:
         inherits_env: whether jobs get the launcher's environment (design: local and Slurm do, containers don't).
         skew: seconds within which replicas that start together have all begun to run.
         hostile_jobs: jobs with 100 random arguments and 100 random variables each.
+        crlf: what becomes of a line's end that is CR and LF, in a log; containerd drops the first.
+        many_retries: retries that are many; fewer where the system lets long pass between them.
     """
 
     scheduler: ClassVar[str] = schedulers.DEFAULT_SCHEDULER
+    column: ClassVar[str] = ""
     cfg: ClassVar[Mapping[str, Any]] = {}
     image: ClassVar[str] = ""
     timeout: ClassVar[float] = 60.0
@@ -111,6 +115,8 @@ class ContractBase:
     inherits_env: ClassVar[bool] = True
     skew: ClassVar[float] = 0.5
     hostile_jobs: ClassVar[int] = 10
+    crlf: ClassVar[bytes] = b"\r\n"
+    many_retries: ClassVar[int] = 40
 
     @pytest.fixture(autouse=True)
     def _leave_nothing(self, runner: Runner, request: pytest.FixtureRequest) -> Iterator[None]:
@@ -119,7 +125,7 @@ class ContractBase:
         yield
         # not by record_property, which warns that xunit2 has no place for it; pytest writes these all the same
         outcome = "refused" if self._refused else "holds"
-        request.node.user_properties += [(SCHEDULER, self.scheduler), (OUTCOME, outcome)]
+        request.node.user_properties += [(SCHEDULER, self.column or self.scheduler), (OUTCOME, outcome)]
         for handle in self._mine:
             try:
                 runner.delete(handle)

@@ -91,7 +91,9 @@ class EnvironmentCases(ContractBase):
 
     def test_the_error_file_is_given_to_torchelastic_too(self, runner: Runner) -> None:
         for env in self.crew_env(runner)[1].values():
-            assert env["XRUN_ERROR_FILE"] == env["TORCHELASTIC_ERROR_FILE"] != ""
+            # torchelastic removes the file before it writes it, so where that can't be done it has one of its own
+            assert env["XRUN_ERROR_FILE"] != ""
+            assert env["TORCHELASTIC_ERROR_FILE"] != ""
 
     def test_the_rendezvous_port_is_one_for_a_role(self, runner: Runner) -> None:
         _, found = self.crew_env(runner)

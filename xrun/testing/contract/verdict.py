@@ -94,7 +94,7 @@ class VerdictCases(ContractBase):
         if not policies:
             self.not_declared()  # that such a job is refused is a case of RetryCases
         for policy in policies:
-            role = self.program("no-such-program", num_replicas=3, max_retries=40, retry_policy=policy)
+            role = self.program("no-such-program", num_replicas=3, max_retries=self.many_retries, retry_policy=policy)
             job = self.run(runner, self.app(role))
             assert "no-such-program" in job.ends(AppState.FAILED).msg
 
