@@ -31,7 +31,10 @@ def text(request: SlurmRequest) -> str:
     lines = ["#!/bin/bash" if options.modules or options.setup else "#!/bin/sh", *_directives(request)]
     lines += [
         f"# {request.handle}: what xrun asks of Slurm. By hand: sbatch THIS_FILE",
-        f"_folder={shlex.quote(request.folder)} _grace={options.grace_period:g} _requeues={options.max_requeues}",
+        (
+            f"_folder={shlex.quote(request.folder)} _grace={options.grace_period:g} "
+            f"_lead={_lead(options)} _requeues={options.max_requeues}"
+        ),
         f'_roles="{" ".join(map(str, range(len(request.app.roles))))}"',
         f"export XRUN_APP_ID={request.app_id} XRUN_HANDLE={shlex.quote(request.handle)}",
         'export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"',
@@ -114,8 +117,7 @@ def _of_job(request: SlurmRequest) -> Iterator[str]:
     yield f"--job-name={request.app_id}"
     yield "--open-mode=append"
     yield "--requeue" if options.requeue else "--no-requeue"
-    lead = min(math.ceil(options.grace_period) + _BEFORE_LIMIT, 65535)
-    yield f"--signal={options.signal or f'B:USR2@{lead}'}"
+    yield f"--signal={options.signal or f'B:USR2@{_lead(options)}'}"
     if not options.inherit_env:
         yield "--export=NIL"
     if options.dependency:
@@ -123,6 +125,11 @@ def _of_job(request: SlurmRequest) -> Iterator[str]:
     for name in ("mail_user", "mail_type", "comment"):
         if getattr(options, name):
             yield f"--{name.replace('_', '-')}={getattr(options, name)}"
+
+
+def _lead(options: SlurmOptions) -> int:
+    """Seconds before the time limit at which the job is stopped."""
+    return min(math.ceil(options.grace_period) + _BEFORE_LIMIT, 65535)
 
 
 def _of_nodes(options: SlurmOptions) -> Iterator[str]:

@@ -74,7 +74,7 @@ less() { for _i in $2; do [ "$_i" = "$1" ] || echo "$_i"; done; }
 
 launch() { # launch ROLE...: a step each, which stops when its standard input ends
   for _i; do
-    _up="$_up $_i" _over=$(less $_i "$_over")
+    _up="$_up $_i" _over=$(less $_i "$_over") _stop=$(less $_i "$_stop")
     eval "_failed$_i=0 _ended$_i=0"
     sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
       step "$_i"
@@ -128,6 +128,21 @@ ended() { # ended ROLE CODE: a step has
   finish SUCCEEDED
 }
 
+time_is_up() { # Slurm's signal before the time limit, which may come a good deal earlier than asked for
+  _left=$(SLURM_TIME_FORMAT=%s squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e | head -n 1)
+  case $_left in
+  '' | *[!0-9]*) _left=0 ;;
+  *) _left=$((_left - $(date +%s) - _lead)) ;;
+  esac
+  if [ $_left -gt 0 ]; then
+    { sleep $_left; echo limit >&3; } &
+  elif [ "${SLURM_RESTART_COUNT:-0}" -lt $_requeues ]; then
+    finish REQUEUE
+  else
+    finish FAILED limit
+  fi
+}
+
 supervise() {
   mkdir -p "$_folder" && ln -s "$SLURM_JOB_ID" "$_folder/job" 2>/dev/null
   [ "$(readlink "$_folder/job")" = "$SLURM_JOB_ID" ] || { echo "$_folder belongs to another job"; exit 1; }
@@ -161,12 +176,12 @@ supervise() {
     cancel) finish CANCELLED ;;
     clock) _clock=$_role ;;
     overtime) finish FAILED overtime ;;
-    limit) if [ "${SLURM_RESTART_COUNT:-0}" -lt $_requeues ]; then finish REQUEUE; else finish FAILED limit; fi ;;
+    limit) time_is_up ;;
     killed) _verdict=${_verdict:-KILLED} _again= ;;
     esac
   done
   trap - TERM
-  [ -z "$_clock" ] || kill $_clock
+  [ -z "$_clock" ] || kill $_clock 2>/dev/null
   case $_verdict in
   KILLED) exit 143 ;;
   REQUEUE) say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600 ;;
