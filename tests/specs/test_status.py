@@ -77,6 +77,7 @@ def test_to_json() -> None:
         "native_id": "",
         "started": 0.0,
         "ended": 0.0,
+        "endpoints": {},
     }
 
 

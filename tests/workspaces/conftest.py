@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xrun.errors import BackendError
 from xrun.specs.workspace import Workspace
-from xrun.workspaces import BASE, StoredImage, layer
+from xrun.workspaces import BASE, Layer, StoredImage, layer
 from xrun.workspaces.cache import Cache
 from xrun.workspaces.manifest import manifest_of
 from xrun.workspaces.sources import opened
@@ -43,8 +43,8 @@ class FakeStore:
         found = [StoredImage(id_, labels) for id_, labels in self.labels.items() if labels.get(BASE) == base]
         return found[::-1]
 
-    def add_layer(self, image: str, layer: Iterator[bytes], labels: Mapping[str, str], key: str) -> str:
-        unpacked = unpack(b"".join(layer))
+    def add_layer(self, image: str, layer: Layer, labels: Mapping[str, str], key: str) -> str:
+        unpacked = unpack(b"".join(layer("")))
         self.layers.append((image, unpacked))
         return self._keep({**self.images[image], **unpacked}, labels, key)
 

@@ -122,10 +122,16 @@ def test_odd_labels_are_passed_over(top: Path, cache: str, labels: dict[str, str
     assert store.layers[-1][0] == "base"
 
 
-def test_an_empty_workspace_is_the_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_empty_workspace_is_a_layer_and_said(tmp_path: Path, ignored: bool) -> None:
     (tmp_path / "none").mkdir()
+    if ignored:
+        (tmp_path / "none/.xrunignore").write_text("*")
+    store, said = FakeStore(), list[str]()
 
-    assert build(Workspace({str(tmp_path / "none"): ""}), "base", FakeStore()) == "base"
+    assert build(Workspace({str(tmp_path / "none"): ""}), "base", store, notice=said.append) != "base"
+    assert store.layers == [("base", {})]
+    assert said == ["nothing of the workspace travels: it is empty, or all of it is ignored"]
 
 
 def test_a_dockerfile_is_built_instead(top: Path, cache: str) -> None:

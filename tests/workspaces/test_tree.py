@@ -87,6 +87,19 @@ def test_what_is_no_file_stays_and_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert said == [f"{tmp_path}/{name} is no file, folder or link; it stays at home" for name in ("door", "pipe")]
 
 
+def test_a_name_that_removes_files_from_an_image_stays_and_is_said(tmp_path: Path) -> None:
+    for name in (".wh.a", ".wh..wh..opq", "a", ".whale"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".wh.d").mkdir()
+    (tmp_path / ".xrunignore").write_text(".wh.a\n")
+    said: list[str] = []
+
+    assert [entry.path for entry in entries_of(tmp_path, said=said)] == [".whale", ".xrunignore", "a"]
+    assert said == [
+        f"{tmp_path}/{n} has a name that removes files; it stays at home" for n in (".wh..wh..opq", ".wh.d")
+    ]
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../x", "d/../../x", ".."])
 def test_a_link_that_leads_out_travels_and_is_said(tmp_path: Path, target: str) -> None:
     (tmp_path / "link").symlink_to(target)

@@ -66,7 +66,7 @@ def log(
             prefix, chunks = True, _several(runner, wanted, query)
         if follow:
             chunks = _announced(chunks, ", ".join(target.handle for target in wanted))
-        output.log_bytes(chunks, prefix=prefix, split=False, timestamps=timestamps, regex=regex)
+        output.log_bytes(chunks, prefix=prefix, split=False, timestamps=timestamps, regex=regex, live=follow)
     return 0
 
 

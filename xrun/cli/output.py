@@ -25,6 +25,7 @@ _COLOUR_OF_STATE = {
 }
 _NARROWEST = 12  # columns that a cell is cut to before columns are left out
 _GAP = 2  # spaces between columns
+_AT_ONCE = 65536
 
 _lock = threading.RLock()  # a signal handler may write while its own thread does
 _drawn = threading.Event()
@@ -203,7 +204,15 @@ def state(name: str) -> str:
     return terminal.painted(name, _COLOUR_OF_STATE.get(name, ""))
 
 
-def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestamps: bool, regex: str | None) -> None:
+def log_bytes(
+    chunks: Iterable[LogChunk],
+    *,
+    prefix: bool,
+    split: bool,
+    timestamps: bool,
+    regex: str | None,
+    live: bool = True,
+) -> None:
     """Writes a job's output as it was written.
 
     Args:
@@ -212,12 +221,24 @@ def log_bytes(chunks: Iterable[LogChunk], *, prefix: bool, split: bool, timestam
         split: its stderr goes to stderr; else all goes to stdout.
         timestamps: begin each line with the time at which it arrived.
         regex: only lines in which this is found.
+        live: write each piece as it comes; else, to one stream, many of them at once.
     """
     if prefix or timestamps or regex:
         colours = {stream: terminal.has_colour(2 if split and stream is Stream.STDERR else 1) for stream in Stream}
         chunks = _decorated(whole_lines(c for c in chunks if c is not CAUGHT_UP), prefix, timestamps, regex, colours)
-    for chunk in chunks:
-        write(2 if split and chunk.stream is Stream.STDERR else 1, chunk.data)
+    if live:
+        for chunk in chunks:
+            write(2 if split and chunk.stream is Stream.STDERR else 1, chunk.data)
+        return
+    held = bytearray()
+    try:
+        for chunk in chunks:
+            held += chunk.data
+            if len(held) >= _AT_ONCE:
+                write(1, bytes(held))
+                held.clear()
+    finally:
+        write(1, bytes(held))
 
 
 def _decorated(

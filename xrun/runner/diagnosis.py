@@ -274,9 +274,9 @@ def _scheduler(name: str, answer: Any, used: bool, patience: float) -> Iterator[
         fix = f"xrun doctor -s {name} --timeout {max(60, 2 * patience):g} waits longer" if hangs else ""
         yield Finding(section, "answer", verdict, _reason(answer), fix, used, away)
         return
-    for subject, ok, detail in answer:
-        verdict = Verdict.OK if ok else Verdict.BROKEN if used else Verdict.MISSING
-        yield Finding(section, subject, verdict, detail, used=used)
+    for probe in answer:
+        verdict = Verdict.OK if probe.ok else Verdict.BROKEN if used else Verdict.MISSING
+        yield Finding(section, probe.subject, verdict, probe.detail, used=used, unreachable=probe.unreachable)
     if not answer:
         yield _ok(section, "loads", "it has nothing that could be missing", used=used)
 

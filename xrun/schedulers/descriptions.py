@@ -85,8 +85,16 @@ class ListFilter(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """One thing that ``xrun doctor`` looked at: what, whether it is all right, and what was found or is to be done."""
+    """One thing that ``xrun doctor`` looked at.
+
+    Attributes:
+        subject: what.
+        ok: whether it is all right.
+        detail: what was found or is to be done.
+        unreachable: whether all that is wrong is that a system did not answer.
+    """
 
     subject: str
     ok: bool
     detail: str
+    unreachable: bool = False

@@ -19,9 +19,9 @@ What travels of a source, a folder or an fsspec URL:
 
 from __future__ import annotations
 
-from xrun.workspaces.builder import BASE, HASH, ImageStore, StoredImage, build
+from xrun.workspaces.builder import BASE, HASH, ImageStore, Layer, StoredImage, build
 from xrun.workspaces.folder import copy
 from xrun.workspaces.sources import local_folder
 from xrun.workspaces.tree import DOCKERFILE
 
-__all__ = ["BASE", "DOCKERFILE", "HASH", "ImageStore", "StoredImage", "build", "copy", "local_folder"]
+__all__ = ["BASE", "DOCKERFILE", "HASH", "ImageStore", "Layer", "StoredImage", "build", "copy", "local_folder"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from xrun.specs.workspace import Workspace
@@ -22,6 +23,10 @@ MAX_LAYERS = 16
 
 _LOOKED_AT = 8  # the latest images that a layer of changes may go on
 _CHANGES = 0.5  # of all bytes; with more a new start costs little more, and leaves fewer layers
+
+
+Layer = Callable[[str], Iterator[bytes]]
+"""Folder -> a tar archive whose paths begin with it, in pieces."""
 
 
 class StoredImage(NamedTuple):
@@ -51,10 +56,16 @@ class ImageStore(Protocol):
         """The images that `add_layer` made with this id as their label BASE, the latest first."""
         ...
 
-    def add_layer(self, image: str, layer: Iterator[bytes], labels: Mapping[str, str], key: str) -> str:
+    def add_layer(self, image: str, layer: Layer, labels: Mapping[str, str], key: str) -> str:
         """Unpacks a tar archive in an image's working directory (``/workspace`` if it has none).
 
         All or nothing: an error, also one raised by ``layer``, leaves nothing behind.
+
+        Args:
+            image: the id of the image below.
+            layer: the archive, for a folder that its paths begin with.
+            labels: the new image's.
+            key: what `find` will find it under.
 
         Returns:
             The new image's id.
@@ -105,7 +116,7 @@ def build(
             raise refused(SOURCE, DOCKERFILE, "is not in the workspace, and there is no image", "name one: --image")
         base = store.base(image) if image else ""  # only now: a wrong workspace is said before a long pull
         if not entries:
-            return base
+            notice("nothing of the workspace travels: it is empty, or all of it is ignored")
         key = hashlib.sha256(f"{content}\0{base}\0{image if by_file else ''}".encode()).hexdigest()[:32]
         found = "" if by_file and again else store.find(key)
         if found:
@@ -115,7 +126,7 @@ def build(
         if by_file:
             return store.build(layer.stream(entries, digests), {"IMAGE": image} if image else {}, labels, key)
         below, changed, layers = _start(entries, manifest, base, store, kept)
-        made = store.add_layer(below, layer.stream(changed, digests), {**labels, LAYERS: str(layers)}, key)
+        made = store.add_layer(below, partial(layer.stream, changed, digests), {**labels, LAYERS: str(layers)}, key)
     kept.keep_manifest(content, manifest)
     return made
 

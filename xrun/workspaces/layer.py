@@ -25,19 +25,20 @@ _TYPES = {
 }
 
 
-def stream(entries: Iterable[Entry], digests: Mapping[str, str]) -> Iterator[bytes]:
+def stream(entries: Iterable[Entry], digests: Mapping[str, str], folder: str = "") -> Iterator[bytes]:
     """The archive, in pieces.
 
     Args:
         entries: what is in it; folders before what is in them.
         digests: path -> SHA-256 of the content that each file must still have.
+        folder: what every path in the archive begins with.
 
     Raises:
         InvalidJob: a file can't be read, or has changed.
     """
     waiting = bytearray()
     for entry in entries:
-        waiting += _header(entry)
+        waiting += _header(entry, folder)
         if entry.kind in (FILE, PROGRAM):
             for piece in _content(entry, digests[entry.path]):
                 waiting += piece
@@ -60,8 +61,8 @@ def digest(entry: Entry) -> str:
     return hashed.hexdigest()
 
 
-def _header(entry: Entry) -> bytes:
-    info = tarfile.TarInfo(entry.path)
+def _header(entry: Entry, folder: str) -> bytes:
+    info = tarfile.TarInfo(os.path.join(folder, entry.path))
     info.type, info.mode = _TYPES[entry.kind]
     info.size, info.mtime, info.linkname = entry.size, _TIME, entry.target
     # GNU's form holds names of any bytes and any length as they are

@@ -17,6 +17,7 @@ DOCKERFILE = "Dockerfile.xrun"
 
 FILE, PROGRAM, FOLDER, LINK = "file", "program", "folder", "link"
 _SHOWN_NOTICES = 5
+_WHITEOUT = ".wh."  # in a layer of an image such a file says that another one is gone
 
 Notice = Callable[[str], None]
 
@@ -92,6 +93,9 @@ def _walk(source: Source, said: list[str]) -> Iterator[Entry]:
                 continue
             is_folder = there.is_dir(follow_symlinks=False)
             ignored = rules.ignored(path, is_folder) and path != DOCKERFILE
+            if there.name.startswith(_WHITEOUT):
+                said += [] if ignored else [f"{shown_path(there.path)} has a name that removes files; it stays at home"]
+                continue
             if is_folder:
                 if not ignored or rules.searched(path):
                     waiting.append((path, rules, not ignored))

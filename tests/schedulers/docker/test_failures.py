@@ -241,6 +241,26 @@ def test_delete_removes_the_volumes_that_were_made(runner: Runner, docker_system
     docker(docker_system, "volume", "rm", "xrun-kept")
 
 
+def test_a_volume_goes_with_the_last_who_uses_it(runner: Runner, docker_system: DockerSystem) -> None:
+    maker, user = (run(runner, sh("ls /m", mounts=[VolumeMount("xrun-shared", "/m")])) for _ in range(2))
+    for handle in (maker, user):
+        ends(runner, handle, SUCCEEDED)
+    runner.delete(maker)
+    assert docker(docker_system, "volume", "ls", "-q", "--filter", "name=xrun-shared")
+    runner.delete(user)
+    assert not docker(docker_system, "volume", "ls", "-q", "--filter", "name=xrun-shared")
+
+
+def test_a_name_that_another_container_has_fails_the_app(runner: Runner, docker_system: DockerSystem) -> None:
+    script = "[ $XRUN_ATTEMPT = 1 ] || { echo ready; sleep 3; exit 1; }"
+    handle = run(runner, sh(script, num_replicas=2, max_retries=1))
+    reaches(runner, handle, "ready")
+    taken = f"{handle.rpartition('/')[2]}-main-0.1"
+    docker(docker_system, "create", "--name", taken, docker_system.image, "sh")
+    assert f"docker rm -f {taken}" in ends(runner, handle, FAILED).msg
+    docker(docker_system, "rm", taken)
+
+
 def test_published_ports_are_shown(runner: Runner) -> None:
     serves = "echo ready; exec nc -l -p 8080 -e echo hello"
     handle = run(runner, sh(serves, port_map={"http": 8080}), publish=True)

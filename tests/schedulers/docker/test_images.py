@@ -149,6 +149,25 @@ def test_a_change_is_a_small_layer(
     )
 
 
+def test_links_that_lead_out_travel_as_they_are(make: Callable[..., str], top: Path, output_of: Output) -> None:
+    targets = {"up": "../sib", "far": "../../../../etc/passwd", "deep/l": "../../x", "whole": "/etc/hostname"}
+    (top / "deep").mkdir()
+    for path, target in targets.items():
+        (top / path).symlink_to(target)
+    made = make()
+    for path, target in targets.items():
+        assert output_of(made, "readlink", f"/workspace/{path}") == f"{target}\n".encode()
+    assert output_of(made, "cat", "/workspace/train.py") == (top / "train.py").read_bytes()
+
+
+def test_an_empty_workspace_is_an_empty_folder(
+    engine: Engine, tmp_path: Path, docker_system: DockerSystem, output_of: Output
+) -> None:
+    (tmp_path / "none").mkdir()
+    made = Images(engine).prepare(docker_system.image, Workspace({str(tmp_path / "none"): ""}))
+    assert output_of(made, "sh", "-c", "pwd; ls -A") == b"/workspace\n"
+
+
 def test_several_sources(engine: Engine, top: Path, docker_system: DockerSystem, output_of: Output) -> None:
     workspace = Workspace.from_str(f"{top},libs/a={top}/pkg")
     made = Images(engine).prepare(docker_system.image, workspace)
@@ -199,14 +218,14 @@ def test_an_engine_that_is_gone_and_comes_back(
 ) -> None:
     broken = Engine(line.host)
 
-    def layer() -> Iterator[bytes]:
+    def layer(folder: str) -> Iterator[bytes]:
         yield b"\0" * 512
         line.close()
         line.cut("\0", answered=False)
         yield b"\0" * 512
 
     with pytest.raises(BackendUnavailable, match="can't be reached"):
-        Images(broken).add_layer(docker_system.image, layer(), {}, "cut")
+        Images(broken).add_layer(docker_system.image, layer, {}, "cut")
     broken.close()
 
     assert engine.api.images(name=f"{REPOSITORY}:cut") == []
@@ -237,10 +256,10 @@ def test_what_a_killed_build_left_is_removed_by_the_next(
 import os, signal
 from xrun.schedulers.docker.client import Engine
 from xrun.schedulers.docker.images import Images
-def layer():
+def layer(folder):
     yield bytes(1024)
     os.kill(os.getpid(), signal.SIGKILL)
-Images(Engine({docker_system.host!r})).add_layer({docker_system.image!r}, layer(), {{}}, "killed")
+Images(Engine({docker_system.host!r})).add_layer({docker_system.image!r}, layer, {{}}, "killed")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr

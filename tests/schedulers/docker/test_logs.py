@@ -17,6 +17,7 @@ import pytest
 from tests.schedulers.docker.jobs import ends, reaches, run, sh, until
 from tests.systems.engine import CutLine
 from xrun.runner import Runner, get_runner
+from xrun.schedulers.docker import logs as docker_logs
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 from xrun.specs.role import RetryPolicy
 from xrun.specs.states import AppState
@@ -68,6 +69,29 @@ def test_every_line_of_every_replica(runner: Runner, follow: bool) -> None:
         for role, k in keys
         for stream, word in ((Stream.STDOUT, "out"), (Stream.STDERR, "err"))
     }
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_of_the_last_lines_little_more_is_read(runner: Runner, follow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "head -c 50000 /dev/zero | tr '\\0' x; echo"  # more than the engine keeps in one piece
+    handle = run(
+        runner, sh(f"seq 5000; {long}; sleep 1; echo no >&2; echo err >&2; sleep 1; echo a; echo b", num_replicas=2)
+    )
+    ends(runner, handle, AppState.SUCCEEDED)
+    read = list[object]()
+    frames = docker_logs._frames
+
+    def counted(stream: object) -> Iterator[object]:
+        for message in frames(stream):
+            read.append(message)
+            yield message
+
+    monkeypatch.setattr(docker_logs, "_frames", counted)
+    found = b"".join(c.data for c in runner.logs(handle, LogQuery(tail=3, stream=Stream.STDOUT, follow=follow)))
+    assert found == 2 * (b"x" * 50000 + b"\na\nb\n")
+    found = b"".join(c.data for c in runner.logs(handle, LogQuery(tail=1, stream=Stream.STDERR, follow=follow)))
+    assert found == 2 * b"err\n"
+    assert follow or len(read) < 1000  # who follows reads the last seconds once more
 
 
 @pytest.mark.parametrize("follow", [False, True])

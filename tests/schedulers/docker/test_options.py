@@ -173,22 +173,21 @@ def test_replicas_share_a_volume_that_was_made_for_them(runner: Runner) -> None:
 def test_a_published_port_answers_and_is_shown(runner: Runner) -> None:
     serves = "while :; do echo hello from $XRUN_REPLICA_ID | nc -l -p 8080; done"
     handle = run(runner, sh(serves, num_replicas=2, port_map={"http": 8080}), publish=True)
-    until(lambda: status(runner, handle).msg.count("port 8080 is ") == 2)
-    shown = xrun("status", handle).stdout
-    for k, part in enumerate(status(runner, handle).msg.split(", ")):
-        assert part.startswith(f"main/{k}: port 8080 is ")
-        assert part in shown
-        port = int(part.split()[4])
-        assert until(partial(_answer, port)) == f"hello from {k}\n".encode()
+    until(lambda: all(replica.endpoints for replica in status(runner, handle).roles[0].replicas))
+    shown = xrun("status", handle).stdout.splitlines()
+    for replica in status(runner, handle).roles[0].replicas:
+        assert f"endpoint: main/{replica.id} http={replica.endpoints['http']}" in shown
+        port = int(replica.endpoints["http"].removeprefix("localhost:"))
+        assert until(partial(_answer, port)) == f"hello from {replica.id}\n".encode()
     runner.cancel(handle)
-    assert "port" not in status(runner, handle).msg
+    assert not any(replica.endpoints for replica in status(runner, handle).roles[0].replicas)
 
 
 def test_nothing_is_published_unasked(runner: Runner, docker_system: DockerSystem) -> None:
     handle = run(runner, sh(UNTIL_STOPPED, port_map={"http": 8080}))
     until(lambda: status(runner, handle).state is AppState.RUNNING)
     assert b"->" not in docker(docker_system, "ps", "--format", "{{.Ports}}")
-    assert "port" not in status(runner, handle).msg
+    assert status(runner, handle).roles[0].replicas[0].endpoints == {}
     runner.delete(handle)
 
 

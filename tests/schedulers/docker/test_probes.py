@@ -52,7 +52,14 @@ def test_a_registry_that_is_away(engine: Engine) -> None:
         closed.bind(("127.0.0.1", 0))
         found = looked_at(engine, image_repo=f"127.0.0.1:{closed.getsockname()[1]}/team/jobs")["registry"]
     assert not found.ok
+    assert found.unreachable
     assert "127.0.0.1" in found.detail
+
+
+def test_an_engine_that_is_away(tmp_path: Path) -> None:
+    found = looked_at(Engine(f"unix://{tmp_path}/none.sock"))["engine"]
+    assert not found.ok
+    assert found.unreachable
 
 
 def test_a_storage_driver_that_copies(engine: Engine) -> None:

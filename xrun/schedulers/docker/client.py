@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -145,6 +146,8 @@ class Engine:
             return docker.APIClient(version="auto", timeout=self._patience, **kwargs)
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._unavailable(error) from error
+        except ValueError as error:  # from urllib, about an address that is none
+            raise BackendError(f"{self.host!r} is no address of an engine: {error}", code=_UNREACHABLE) from error
 
     def _unavailable(self, error: Exception) -> BackendUnavailable:
         reason = " ".join(str(error).split())
@@ -175,8 +178,20 @@ def _context_host() -> str:
     """The address of the docker command line's current context; empty for its default."""
     try:
         from docker.context import ContextAPI
+        from docker.utils.config import find_config_file
 
-        context = ContextAPI.get_current_context()
-        return str(context.Host or "") if context is not None and context.name != "default" else ""
+        name, config = os.environ.get("DOCKER_CONTEXT", ""), find_config_file()
+        if not name and config:
+            with open(config, encoding="utf-8") as file:
+                name = json.load(file).get("currentContext", "")
+        if name in ("", "default"):
+            return ""
+        context = ContextAPI.get_context(name)
+    except ImportError:
+        raise
     except Exception as error:
         raise BackendError(f"the docker command line's context can't be read: {error}", code=_CONTEXT) from error
+    if context is None:
+        message = f"the docker command line's context is {name!r}, and there is none of that name; docker context ls"
+        raise BackendError(f"{message} lists them, DOCKER_HOST names an engine without one", code=_CONTEXT)
+    return str(context.Host or "")

@@ -201,11 +201,13 @@ def remove_network(engine: Engine, app_id: str) -> bool:
 
 
 def remove_volumes(engine: Engine, app_id: str) -> bool:
-    """Removes the volumes that were made for an app, but for those that another container uses."""
+    """Removes the volumes that were made for an app, or for one that is gone, but for those that a container uses."""
     with engine.doing(f"look for volumes of {app_id}") as api:
-        found = api.volumes(filters={"label": f"{labels.APP_ID}={app_id}"})["Volumes"] or []
-    gone = [_removed(engine, "volume", v["Name"]) for v in found]
-    return any(gone)
+        found = api.volumes(filters={"label": labels.APP_ID, "dangling": "true"})["Volumes"] or []
+    owners = {v["Name"]: v["Labels"][labels.APP_ID] for v in found}
+    here = apps(engine) if set(owners.values()) - {app_id} else {}
+    gone = {name: _removed(engine, "volume", name) for name, owner in owners.items() if owner not in here}
+    return any(gone[name] for name, owner in owners.items() if owner == app_id and name in gone)
 
 
 def _removed(engine: Engine, kind: str, name: str) -> bool:
@@ -288,7 +290,9 @@ def create_next(engine: Engine, previous: Seen, restarts: Restarts, app_id: str)
         "HostConfig": there["HostConfig"],
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
-    create(engine, labels.container_name(app_id, role, previous.replica, restarts.attempt), config)
+    name = labels.container_name(app_id, role, previous.replica, restarts.attempt)
+    if not create(engine, name, config):
+        raise Refused(f"the next attempt's name is another container's; docker rm -f {name} removes that", CONFLICT)
 
 
 def inspect(engine: Engine, container: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from xrun.errors import BackendError, BackendUnavailable
 from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.transfers import Transfers
 from xrun.specs.workspace import Workspace
-from xrun.workspaces import BASE, DOCKERFILE, StoredImage, build
+from xrun.workspaces import BASE, DOCKERFILE, Layer, StoredImage, build
 
 REPOSITORY = "xrun-workspace"
 """The name of all images that hold a workspace; the tag says which."""
@@ -117,7 +117,7 @@ class Images:
         found.sort(key=lambda image: (image["Created"], image["Id"]), reverse=True)
         return [StoredImage(image["Id"], image["Labels"] or {}) for image in found]
 
-    def add_layer(self, image: str, layer: Iterator[bytes], labels: Mapping[str, str], key: str) -> str:
+    def add_layer(self, image: str, layer: Layer, labels: Mapping[str, str], key: str) -> str:
         """Unpacks it in a container that never runs, and commits that."""
         config = dict(self._need(image)["Config"])
         folder = config.get("WorkingDir") or "/"
@@ -127,9 +127,10 @@ class Images:
         config["Labels"] = {**(config.get("Labels") or {}), **labels}
         self._sweep()
         with self._patient() as slow, self._helper(slow, image, folder, config) as name:
-            sent = _Counted(layer, self._progress)
+            # unpacked from the root: an engine refuses links that lead out of where it unpacks
+            sent = _Counted(layer(folder.strip("/")), self._progress)
             with slow.doing("put the workspace into an image") as api:
-                api.put_archive(name, folder, sent)
+                api.put_archive(name, "/", sent)
             with slow.doing("make an image of the workspace") as api:
                 made = api.commit(name, repository=REPOSITORY, tag=key, message="xrun workspace", conf=config)
         return str(made["Id"])

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from xrun.errors import InvalidValue
+from xrun.errors import InvalidJob, InvalidValue
+from xrun.schedulers import images as role_images
 from xrun.schedulers import secrets
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.docker import containers, labels, locks, logs, request, states, submission, supervisor
@@ -24,6 +25,7 @@ from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.patience import Patience
 from xrun.schedulers.user import user_name
 from xrun.specs.dryrun import AppDryRunInfo
+from xrun.specs.problems import Problem
 from xrun.specs.states import is_terminal
 
 
@@ -43,10 +45,13 @@ class Jobs:
         """Creates all containers, the first of which holds the app's name, and starts them.
 
         Raises:
+            InvalidJob: a script is not in its workspace.
             InvalidValue: a secret can't be had, or it or a copied variable is no text.
             BackendError: an image isn't there, or the engine refuses.
         """
         asked = info.request
+        if missing := [*role_images.missing_scripts(asked.app.roles)]:
+            raise InvalidJob(missing)
         values = [_as_texts("secret", secrets.resolve(role.secrets, os.environb)) for role in asked.app.roles]
         copied = _as_texts("variable", _copied(asked.options.copy_env))
         images = Images(
@@ -61,6 +66,17 @@ class Jobs:
         if asked.is_supervised or self._is_decided(info.app_id):
             supervisor.ensure(self._engine, info.app_id)
         return True
+
+    def check(self, asked: DockerRequest) -> list[Problem]:
+        """What is sure to fail here and on the engine: scripts that aren't there, images that may not be pulled."""
+        found = [*role_images.missing_scripts(asked.app.roles)]
+        images = Images(self._engine)
+        for i, role in enumerate(asked.app.roles):
+            image = request.image_of(asked, role)
+            if images.inspect(image) is None and asked.options.pull == "never":
+                message = f"there is no image {image} on the engine"
+                found.append(Problem("XR125", f"roles[{i}].image", message, "build it, or allow it with pull=missing"))
+        return found
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From one list of containers; one app is looked at more closely."""

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from xrun.errors import BackendUnavailable
@@ -28,6 +28,7 @@ _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 _RETRY = 0.5
 _OUT_OF_ORDER = 5  # seconds that one thread of the engine may lag behind another with what it has given a time
 _QUEUED = 256
+_BLOCK = 65536
 
 
 class _Message(NamedTuple):
@@ -63,8 +64,9 @@ def follow(
     """
     positions = {c.id: _Position() for c in parts}
     for m, c in _merged(engine, parts, query):
-        positions[c.id].passes(m)
-        yield _chunk(c, m)
+        positions[c.id].begins(m)
+        if positions[c.id].passes(m) and query.stream in (Stream.COMBINED, m.stream):
+            yield _chunk(c, m)
     yield CAUGHT_UP
     with _Followers(engine, query) as followers:
         for c in parts:
@@ -84,6 +86,11 @@ class _Position:
     def __init__(self) -> None:
         self._last: dict[Stream, tuple[str, int]] = {}
         self._replayed: dict[Stream, int] = {}
+
+    def begins(self, m: _Message) -> None:
+        """The first message that is read tells both streams what was before it."""
+        for stream in _STREAMS.values():
+            self._last.setdefault(stream, (m.stamp, 0))
 
     def read_again(self) -> str:
         """To be called before the log is read once more: from when on, as the engine's text; empty for all of it."""
@@ -110,7 +117,7 @@ class _Position:
 
 def _merged(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[tuple[_Message, Seen]]:
     def one(c: Seen) -> Iterator[tuple[str, Seen, _Message]]:
-        for m in _messages(engine, c, query, follow_=False):
+        for m in _so_far(engine, c, query):
             yield m.stamp, c, m
 
     for _, c, m in heapq.merge(*(one(c) for c in parts), key=lambda row: row[0]):
@@ -246,15 +253,34 @@ def _runs(engine: Engine, c: Seen) -> bool:
 
 
 def _chunks(engine: Engine, c: Seen, query: LogQuery) -> Iterator[LogChunk]:
-    for m in _messages(engine, c, query, follow_=False):
-        yield _chunk(c, m)
+    for m in _so_far(engine, c, query):
+        if query.stream in (Stream.COMBINED, m.stream):
+            yield _chunk(c, m)
 
 
 def _chunk(c: Seen, m: _Message) -> LogChunk:
     return LogChunk(c.role_name, c.replica, m.stream, _seconds(m.stamp), m.data)
 
 
-def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again: str = "") -> Iterator[_Message]:
+def _so_far(engine: Engine, c: Seen, query: LogQuery) -> Iterator[_Message]:
+    """What there is; of the last lines alone a little more, of both streams."""
+    if query.tail is None or query.since is not None or query.until is not None:
+        yield from _messages(engine, c, query, follow_=False)
+        return
+    wanted = query.tail + 1
+    while True:  # the engine counts messages, and a long line is many
+        both = query._replace(stream=Stream.COMBINED)
+        found = list(_messages(engine, c, both, follow_=False, last=wanted))
+        lines = sum(m.data.count(b"\n") for m in found if query.stream in (Stream.COMBINED, m.stream))
+        if lines > query.tail or len(found) < wanted:
+            yield from found
+            return
+        wanted *= 4
+
+
+def _messages(
+    engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again: str = "", last: int | None = None
+) -> Iterator[_Message]:
     """The log of one container that a query is about; a container that is gone has none.
 
     Args:
@@ -263,6 +289,7 @@ def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again:
         query: which part of its log.
         follow_: wait for more until it ends.
         again: from when on instead of the query's time, if part of it was read before.
+        last: only so many messages from the end.
     """
     since = f"{query.since:.9f}" if query.since is not None else "0"
     if again and float(again) > float(since):
@@ -274,6 +301,7 @@ def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again:
         "follow": follow_,
         "since": since,
         "until": f"{query.until:.9f}" if query.until is not None else "0",
+        "tail": "all" if last is None else str(last),
     }
     try:
         with engine.logs(c.id, params) as stream:
@@ -285,13 +313,9 @@ def _messages(engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again:
 
 def _frames(stream: Any) -> Iterator[_Message]:
     cut: set[Stream] = set()
-    while True:
-        head = _exactly(stream, _HEAD)
-        body = None if head is None else _exactly(stream, int.from_bytes(head[4:], "big"))
-        if head is None or body is None:
-            return
+    for head, body in _split(stream.stream(_BLOCK, decode_content=False)):
         stamp, _, data = body.partition(b" ")
-        which = _STREAMS.get(head[0], Stream.STDOUT)
+        which = _STREAMS.get(head, Stream.STDOUT)
         if which in cut:
             data = b"\n" + data
         # engine 20.10 keeps a long line in pieces of this size and drops the newline behind the last, shorter one
@@ -299,15 +323,18 @@ def _frames(stream: Any) -> Iterator[_Message]:
         yield _Message(_padded(stamp.decode("ascii", "replace")), which, data)
 
 
-def _exactly(stream: Any, count: int) -> bytes | None:
-    parts = []
-    while count:
-        data = stream.read(count)
-        if not data:
-            return None
-        parts.append(data)
-        count -= len(data)
-    return b"".join(parts)
+def _split(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The whole frames in blocks that are cut anywhere: the first byte of each head, and what follows the head."""
+    held = b""
+    for block in blocks:
+        held, at = held + block, 0
+        while len(held) - at >= _HEAD:
+            end = at + _HEAD + int.from_bytes(held[at + 4 : at + _HEAD], "big")
+            if len(held) < end:
+                break
+            yield held[at], held[at + _HEAD : end]
+            at = end
+        held = held[at:]
 
 
 def _padded(stamp: str) -> str:
@@ -318,7 +345,12 @@ def _padded(stamp: str) -> str:
 
 def _unix(stamp: str) -> str:
     whole, _, fraction = stamp.partition(".")
-    return f"{int(datetime.fromisoformat(whole + '+00:00').timestamp())}.{fraction or '0'}"
+    return f"{_whole(whole)}.{fraction or '0'}"
+
+
+@lru_cache(maxsize=16)
+def _whole(seconds: str) -> int:
+    return int(datetime.fromisoformat(f"{seconds}+00:00").timestamp())
 
 
 def _seconds(stamp: str) -> float:

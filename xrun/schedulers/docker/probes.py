@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from xrun.errors import BackendError, XrunError
+from xrun.errors import BackendError, BackendUnavailable, XrunError
 from xrun.schedulers import gpus as machine_gpus
 from xrun.schedulers.api import Probe
 from xrun.schedulers.docker.client import Engine, Refused
-from xrun.schedulers.docker.transfers import NO_ACCESS, NO_IMAGE
+from xrun.schedulers.docker.transfers import NO_ACCESS, NO_IMAGE, NO_REGISTRY
 
 PATIENCE = 5.0
 """Seconds that the engine has for each answer."""
@@ -29,7 +29,7 @@ def look(engine: Engine, options: Mapping[str, Any]) -> list[Probe]:
         with engine.doing("ask its version") as api:
             version, info = api.version(), api.info()
     except XrunError as error:
-        return [Probe("engine", False, str(error))]
+        return [Probe("engine", False, str(error), isinstance(error, BackendUnavailable))]
     found = [
         Probe("engine", True, f"{version.get('Version')} (API {version.get('ApiVersion')}) at {engine.host}"),
         _limits(info),
@@ -91,7 +91,7 @@ def _registry(engine: Engine, repo: str) -> Probe:
         if any(words in low for words in NO_ACCESS) or error.status in (401, 403):
             return Probe("registry", False, f"{repo}: no access ({error}); docker login to it")
         if not any(words in low for words in NO_IMAGE):
-            return Probe("registry", False, f"{repo}: {error}")
+            return Probe("registry", False, f"{repo}: {error}", any(words in low for words in NO_REGISTRY))
     except XrunError as error:
-        return Probe("registry", False, f"{repo}: {error}")
+        return Probe("registry", False, f"{repo}: {error}", isinstance(error, BackendUnavailable))
     return Probe("registry", True, f"{repo} answers; whether it takes a push shows only a push")

@@ -10,15 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 from xrun import __version__
 from xrun.errors import InvalidJob, InvalidValue
-from xrun.schedulers import replica
+from xrun.schedulers import images, replica
 from xrun.schedulers.docker import labels
 from xrun.schedulers.shell_words import secret, word
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, VolumeMount
 from xrun.specs.options import CommonOptions, option
-from xrun.specs.problems import Problem, Severity
-from xrun.specs.role import SCRIPT, Role
+from xrun.specs.problems import Severity
+from xrun.specs.role import Role
 from xrun.specs.serialize import to_dict
 
 ERROR_FILE = "/tmp/xrun-error.json"  # noqa: S108 - inside a container that nobody else is in
@@ -88,18 +88,7 @@ def build(app: AppDef, options: DockerOptions, app_id: str, handle: str) -> Dock
     Raises:
         InvalidJob: a role has no image, or names a script that no workspace carries; a variable of the options is none.
     """
-    problems = [
-        Problem("XR124", f"roles[{i}].image", "docker needs an image", _NO_IMAGE)
-        for i, role in enumerate(app.roles)
-        if not (role.image or options.image)
-    ]
-    for i, role in enumerate(app.roles):
-        script = role.metadata.get(SCRIPT)
-        if isinstance(script, str) and not script.startswith("/") and not role.workspace:
-            message = f"{script} is a file here, and the container has none of that"
-            problems.append(
-                Problem("XR126", f"roles[{i}].args", message, "give --workspace ., or its path in the image")
-            )
+    problems = [*images.problems(app.roles, options.image, "docker", no_image="XR124", no_script="XR126")]
     if options.env:
         from xrun.specs.validation import check_env
 
@@ -107,9 +96,6 @@ def build(app: AppDef, options: DockerOptions, app_id: str, handle: str) -> Dock
     if problems:
         raise InvalidJob(problems)
     return DockerRequest(app_id, handle, app, options)
-
-
-_NO_IMAGE = 'give --image IMAGE, -cfg image=IMAGE, or in xrun.toml [schedulers.docker] image = "IMAGE"'
 
 
 def notices(request: DockerRequest) -> Iterator[str]:

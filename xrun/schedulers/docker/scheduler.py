@@ -20,6 +20,7 @@ from xrun.specs.mounts import MountType
 if TYPE_CHECKING:
     from xrun.schedulers.docker.client import Engine
     from xrun.schedulers.docker.jobs import Jobs
+    from xrun.specs.problems import Problem
 
 _CAPABILITIES = Capabilities(
     mounts=frozenset(MountType),
@@ -83,6 +84,10 @@ class DockerScheduler(Scheduler[DockerRequest]):
     def request_notices(self, request_: DockerRequest) -> list[str]:
         """What an engine can't do to the letter."""
         return list(request.notices(request_))
+
+    def check_request(self, info: AppDryRunInfo[DockerRequest]) -> list[Problem]:
+        """Scripts that the workspace lacks, and images that the engine lacks and may not pull."""
+        return self._jobs.check(info.request)
 
     def submit_request(self, info: AppDryRunInfo[DockerRequest]) -> bool:
         """Creates all containers and starts them; False if there is an app of that id.

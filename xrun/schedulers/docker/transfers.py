@@ -14,9 +14,9 @@ _INTERVAL = 1.0  # seconds between lines about a transfer
 
 NO_IMAGE = ("not found", "manifest unknown", "does not exist", "pull access denied", "no matching manifest")
 NO_ACCESS = ("denied", "unauthorized", "no basic auth", "authentication required", "forbidden")
-_NO_REGISTRY = (
+NO_REGISTRY = (
     *("connection refused", "no such host", "timeout", "timed out", "unreachable", "no route", "connection reset"),
-    *("EOF", "server misbehaving", "temporary failure"),
+    *("eof", "server misbehaving", "temporary failure"),
 )
 _DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Mounted from")
 
@@ -109,7 +109,7 @@ def _state(layers: Mapping[str, bool], amounts: Mapping[str, tuple[int, int]]) -
 def _explained(what: str, reason: str) -> BackendError | BackendUnavailable:
     """The error that a registry's words, as the engine repeats them, stand for."""
     what, reason, low = " ".join(what.split()), " ".join(reason.split()), reason.lower()
-    if any(words.lower() in low for words in _NO_REGISTRY):
+    if any(words in low for words in NO_REGISTRY):
         return BackendUnavailable(f"{what}: its registry can't be reached ({reason})")
     if any(words in low for words in NO_IMAGE):
         fix = "check its name and tag; if it is private, docker login first"
