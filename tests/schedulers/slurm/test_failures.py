@@ -19,9 +19,7 @@ pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
 
 FAILED, SUCCEEDED, RUNNING, PENDING = AppState.FAILED, AppState.SUCCEEDED, AppState.RUNNING, AppState.PENDING
 
-ONCE_MORE = (
-    'echo "attempt $XRUN_ATTEMPT"; [ "$XRUN_ATTEMPT" != 0 ] || exec sleep 200; echo "$XRUN_ATTEMPT is done"'
-)
+ONCE_MORE = 'echo "attempt $XRUN_ATTEMPT"; [ "$XRUN_ATTEMPT" != 0 ] || exec sleep 200; echo "$XRUN_ATTEMPT is done"'
 """A payload that ends in its second attempt only."""
 
 TWO_ATTEMPTS = ["attempt 0\n", "attempt 1\n", "1 is done\n"]
