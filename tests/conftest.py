@@ -49,13 +49,13 @@ def docker_system() -> Iterator[DockerSystem]:
 
 @pytest.fixture(scope="session", name="slurm_cluster")
 def _slurm_cluster() -> Iterator[SlurmCluster]:
-    """A Slurm cluster of our own that forgets ended jobs; tests with it are of the xdist group ``slurm``."""
+    """A Slurm cluster of our own that forgets ended jobs; tests with it are of an xdist group ``slurm...``."""
     yield from _cluster(accounting=False)
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster_accounting() -> Iterator[SlurmCluster]:
-    """One that keeps ended jobs; tests with it are of the xdist group ``slurm``."""
+    """One that keeps ended jobs; tests with it are of an xdist group ``slurm...``."""
     yield from _cluster(accounting=True)
 
 

@@ -18,7 +18,7 @@ from xrun.specs.app import AppDef
 from xrun.specs.role import Role
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("slurm-failures"), pytest.mark.timeout(240)]
 
 SUCCEEDED, RUNNING, CANCELLED = AppState.SUCCEEDED, AppState.RUNNING, AppState.CANCELLED
 

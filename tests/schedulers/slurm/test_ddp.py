@@ -15,7 +15,7 @@ from xrun.runner import Runner
 from xrun.specs.states import AppState
 
 pytestmark = [
-    pytest.mark.xdist_group("slurm"),
+    pytest.mark.xdist_group("slurm-failures"),
     pytest.mark.timeout(400),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed (extra: torch)"),
 ]

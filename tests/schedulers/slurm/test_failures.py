@@ -15,7 +15,7 @@ from xrun.errors import BackendError, XrunError
 from xrun.runner import Runner
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("slurm-failures"), pytest.mark.timeout(240)]
 
 FAILED, SUCCEEDED, RUNNING, PENDING = AppState.FAILED, AppState.SUCCEEDED, AppState.RUNNING, AppState.PENDING
 
@@ -90,7 +90,7 @@ def test_the_time_limit_is_only_the_end_of_one_stay(runner: Runner, cluster: Slu
     assert lines(runner, handle) == TWO_ATTEMPTS
 
 
-def test_the_time_limit_without_a_requeue(runner: Runner, each_cluster: SlurmCluster) -> None:
+def test_the_time_limit_without_a_requeue(runner: Runner, cluster: SlurmCluster) -> None:
     handle = run(runner, sh(ONCE_MORE), time="1", max_requeues=0)
     found = ends(runner, handle, FAILED, 200)
     assert "time limit" in found.msg

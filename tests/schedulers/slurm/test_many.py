@@ -15,7 +15,7 @@ from xrun.schedulers.api import ListFilter, Scheduler
 from xrun.specs.app import AppDef
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("slurm-failures"), pytest.mark.timeout(300)]
 
 COUNT = 500
 ASKS = ("squeue", "sacct", "scontrol", "sinfo")

@@ -34,7 +34,9 @@ class Answer:
     def __init__(self, folder: JobFolder, head: Mapping[str, Any], record: Record, row: Row | None) -> None:
         self._folder, self.head, self._record, self._row = folder, head, record, row
         self.app = app_of(head)
-        self._known = {} if record.verdict else folder.ended()
+        known = {} if record.verdict else folder.ended()
+        # what somebody saw doesn't count once it runs again
+        self._known = known if known and known["ended"] >= record.began else {}
         self.is_final = bool(record.verdict or self._known)
         self.submitted: float = head.get("submitted", row.submitted if row else 0.0)
         self.state, self.reason, self.ended = self._judge()

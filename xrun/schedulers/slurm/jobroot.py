@@ -155,6 +155,11 @@ class JobFolder:
         """Whether somebody has asked for its end."""
         return os.path.exists(self / CANCELLED)
 
+    def forget_secrets(self) -> None:
+        """Removes what the script does at its end, if it could not."""
+        with suppress(OSError):
+            os.unlink(self / SECRETS)
+
     def stamp(self, name: str) -> tuple[int, int]:
         """What changes when a file does."""
         try:

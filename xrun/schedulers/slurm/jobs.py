@@ -123,6 +123,7 @@ class Jobs:
             # without accounting nobody will know it any more
             known = {"state": answer.state.name, "reason": answer.reason, "ended": answer.ended}
             folder.write(ENDED, json.dumps(known).encode())
+            folder.forget_secrets()
         return answer
 
     def _rows(self, names: Sequence[str], since: float) -> dict[str, Row]:

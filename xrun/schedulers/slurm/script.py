@@ -33,7 +33,7 @@ def text(request: SlurmRequest) -> str:
         f"# {request.handle}: what xrun asks of Slurm. By hand: sbatch THIS_FILE",
         (
             f"_folder={shlex.quote(request.folder)} _grace={options.grace_period:g} "
-            f"_lead={_lead(options)} _requeues={options.max_requeues}"
+            f"_lead={_lead(options)} _requeues={options.max_requeues if options.requeue else 0}"
         ),
         f'_roles="{" ".join(map(str, range(len(request.app.roles))))}"',
         f"export XRUN_APP_ID={request.app_id} XRUN_HANDLE={shlex.quote(request.handle)}",

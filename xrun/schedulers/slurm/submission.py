@@ -13,7 +13,7 @@ from contextlib import suppress
 from xrun import __version__
 from xrun.errors import BackendError, BackendUnavailable, InvalidJob
 from xrun.schedulers import home, machine, replica, secrets
-from xrun.schedulers.slurm import client, script
+from xrun.schedulers.slurm import client, limits, script
 from xrun.schedulers.slurm.client import Cluster, Unanswered
 from xrun.schedulers.slurm.jobroot import HEAD, OUTPUT, RECORD, SCRIPT, SECRETS, JobFolder, unwritable
 from xrun.schedulers.slurm.request import MAX_SCRIPT, SlurmRequest
@@ -176,7 +176,11 @@ def check(cluster: Cluster, info: AppDryRunInfo[SlurmRequest], root: str) -> lis
         with tempfile.NamedTemporaryFile("wb", prefix="xrun-", suffix=".sh") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
-            cluster.test(file.name, environment(info.request))
+            said = cluster.run("sinfo", "--noheader", f"--format={limits.FORMAT}")
+            if beyond := list(limits.problems(info.request, limits.partitions(said))):
+                found += beyond
+            else:
+                cluster.test(file.name, environment(info.request))
     except InvalidJob as refusal:
         found += refusal.problems
     except BackendUnavailable:

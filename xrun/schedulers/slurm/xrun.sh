@@ -65,8 +65,8 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
 
 address() { # of the first of some nodes: its name, or where Slurm reaches it if nobody knows the name
   _node=$(scontrol show hostnames "$1" | head -n 1)
-  getent hosts "$_node" >/dev/null || _node=$(scontrol show node "$_node" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
-  echo "$_node"
+  getent hosts "$_node" >/dev/null && echo "$_node" && return
+  until scontrol show node "$_node" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p' | grep .; do sleep 1; done
 }
 say() { echo "$*" >>"$_folder/job.log"; }
 has() { case " $2 " in *" $1 "*) ;; *) false ;; esac; }
@@ -153,8 +153,7 @@ supervise() {
   trap 'echo cancel >&3' USR1
   trap 'echo limit >&3' USR2
   prepare
-  launch $_roles
-  [ ! -e "$_folder/cancelled" ] || finish CANCELLED
+  if [ -e "$_folder/cancelled" ]; then finish CANCELLED; else launch $_roles; fi
   while [ -n "$_up" ]; do
     read -r _what _role _k _attempt _time _code _word <&3 || continue
     case $_what in
@@ -163,7 +162,7 @@ supervise() {
       say "end $_role $_k $_attempt $_time $_code $_word"
       [ "$_word" = again ] || eval "_ended$_role=\$((_ended$_role + 1))"
       if [ "$_word" = stopped ]; then
-        has $_role "$_stop" || finish REQUEUE # Slurm did it
+        has $_role "$_stop" || finish STOPPED # by Slurm
       elif [ "$_code$_word" != 0 ] && [ "$_word$_verdict" = "" ]; then
         has $_role "$_again" || fail $_role $_k $_code
       fi
@@ -184,7 +183,11 @@ supervise() {
   [ -z "$_clock" ] || kill $_clock 2>/dev/null
   case $_verdict in
   KILLED) exit 143 ;;
-  REQUEUE) say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600 ;;
+  REQUEUE | STOPPED)
+    say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600
+    [ $_verdict = REQUEUE ] || exit 143 # Slurm knows why
+    _verdict="FAILED limit"
+    ;;
   esac
   say "verdict $(date +%s.%N) $_verdict"
   rm -f "$_folder/secrets"
