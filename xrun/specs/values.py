@@ -241,7 +241,8 @@ def _split_pairs(text: str) -> dict[str, str]:
     while at < len(text):
         m = _KEY.match(text, at)
         if m is None and not key:
-            raise InvalidValue(f"{shown(text)} is not key=value,...: there is no key= at {shown(text[at:])}")
+            fix = "a key begins with a letter or _, and = follows it"
+            raise InvalidValue(f"{shown(text)} is not key=value,...: there is no key= at {shown(text[at:])}; {fix}")
         if m is None:
             end = text.find(",", at)
             end = len(text) if end < 0 else end

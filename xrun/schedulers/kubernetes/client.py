@@ -32,6 +32,7 @@ _BEGINS = 15.0
 _PAGE = 500
 _IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _CONNECTIONS = 64
+_HEARTBEAT = 150.0  # seconds; an API server sends a bookmark every minute or so
 
 JSON, MERGE, STRATEGIC = "application/json", "application/merge-patch+json", "application/strategic-merge-patch+json"
 
@@ -225,7 +226,7 @@ class Cluster:
         """
         query = {"watch": "1", "resourceVersion": version, "labelSelector": selector, "timeoutSeconds": str(seconds)}
         query["allowWatchBookmarks"] = "true"
-        with self.stream(f"watch {kind}", self.path(kind, namespace), query, seconds + 30.0) as stream:
+        with self.stream(f"watch {kind}", self.path(kind, namespace), query, _HEARTBEAT) as stream:
             yield stream
 
     def event(self, kind: str, line: bytes) -> dict[str, Any]:
@@ -277,7 +278,13 @@ class Cluster:
         *,
         heads: bool = False,
     ) -> dict[str, Any]:
-        response = self._request(what, method, path, query, body, kind, heads=heads)
+        try:
+            response = self._request(what, method, path, query, body, kind, heads=heads)
+        except BackendUnavailable:
+            if method != "GET" or not self._answered:
+                raise
+            # a connection that was idle may have been closed meanwhile
+            response = self._request(what, method, path, query, body, kind, heads=heads)
         found: dict[str, Any] = json.loads(response.data)
         return found
 
