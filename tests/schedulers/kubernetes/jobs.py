@@ -13,7 +13,8 @@ from xrun.specs.role import Role
 from xrun.specs.states import AppState
 from xrun.specs.status import AppStatus
 
-UNTIL_STOPPED = "trap 'exit 0' TERM; echo ready; sleep 300 & wait; exit 9"
+UNTIL_STOPPED = "trap 'exit 143' TERM; echo ready; sleep 300 & wait; exit 9"
+"""For Kubernetes, one that ended with 0 would have done its work, whoever stopped it."""
 
 
 class Team(NamedTuple):
