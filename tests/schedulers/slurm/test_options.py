@@ -179,9 +179,12 @@ def test_memory_and_cpus(runner: Runner, cluster: SlurmCluster) -> None:
     runner.delete(handle)
 
 
-@pytest.mark.parametrize(
-    "options", [{"comment": "a\nb"}, {"partition": "a\rb"}, {"job_root": "relative"}, {"nodes": -1}]
-)
+OURS = ("-Jx", "--job-name=x", "--job-n=x", "--array=0-2", "-a1", "--test-only", "-W")
+WRONG: list[dict[str, Any]] = [{"comment": "a\nb"}, {"partition": "a\rb"}, {"nodes": -1}]
+WRONG += [{"job_root": "relative"}, {"job_root": "/back\\slash"}, *({"sbatch_args": [word]} for word in OURS)]
+
+
+@pytest.mark.parametrize("options", WRONG)
 def test_what_no_option_can_be(runner: Runner, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"option {next(iter(options))}"):
         run(runner, sh("true"), **options)

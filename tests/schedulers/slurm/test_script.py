@@ -265,7 +265,19 @@ def test_a_record_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "start", "start 0 x", "end 0 0 0 1 x", "verdict", "verdict soon", "\0\0", "run 1"]
+    "line",
+    [
+        "",
+        "start",
+        "start 0 x",
+        "end 0 0 0 1 x",
+        "verdict",
+        "verdict soon",
+        "verdict 2 xx",
+        "verdict 2 FAILED xx - 1",
+        "\0\0",
+        "run 1",
+    ],
 )
 def test_a_damaged_line_is_passed_over(line: str) -> None:
     record = parse(f"run 12 0 1 n1\n{line}\nstart 0 0 0 2 n1\n")

@@ -24,7 +24,7 @@ _AWAY = re.compile(
     r"|configuration source|unable to process configuration|resource temporarily unavailable",
     re.IGNORECASE,
 )
-_NEVER_SENT = re.compile(r"connect failure|connection refused|configuration source|authentication|munge", re.IGNORECASE)
+_NEVER_SENT = re.compile(r"connect failure|connection refused|authentication|munge|configuration", re.IGNORECASE)
 _NO_CONFIG = re.compile(r"configuration source|unable to process configuration", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
 _SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")

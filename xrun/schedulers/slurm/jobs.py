@@ -17,6 +17,7 @@ from xrun.schedulers.slurm.record import Record, parse
 from xrun.specs.states import is_terminal
 
 _LOOK = 0.2
+_DEAF = 15.0  # seconds after its grace period after which a job that was told to stop doesn't hear
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _MARGIN = 86400.0
 _OUTAGE = 1800.0  # seconds without an answer that a wait or a log outlasts, once there was one
@@ -77,8 +78,21 @@ class Jobs:
         folder.write(CANCELLED, b"")
         if not job_id:
             return
+        if any(row.state == "SUSPENDED" for row in self._cluster.named(job_id)):
+            self._cluster.kill(job_id)  # it can't hear anything
+            return
         self._cluster.cancel(job_id, waiting=True)
         self._cluster.cancel(job_id, waiting=False)
+
+    def see_end(self, app_id: str) -> None:
+        """Waits for the end of an app that was told to stop; one that can't hear that, Slurm ends in its own way."""
+        folder = self._folder(app_id)
+        grace = float((folder.head() or {}).get("options", {}).get("grace_period", 0))
+        for limit in (grace + _DEAF, None):
+            for found in self.watch([app_id], limit):
+                if app_id not in found or is_terminal(found[app_id].status.state):
+                    return
+            self._cluster.kill(folder.job_id())
 
     def delete(self, app_id: str) -> bool:
         """Removes a job's folder."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_VERDICTS = ("SUCCEEDED", "FAILED", "CANCELLED")
+_CAUSES = ("-", "overtime", "limit")
+
 Key = tuple[int, int]
 """(index of the role, number of the replica)."""
 
@@ -78,6 +81,8 @@ def _apply(record: Record, kind: str, words: list[str]) -> None:
     elif kind == "retry":
         record.restarts += 1
     elif kind == "verdict":
+        if words[1] not in _VERDICTS or not all(word.isdigit() or word in _CAUSES for word in words[2:]):
+            raise ValueError(words)
         record.ended, record.verdict = float(words[0]), words[1:]
 
 

@@ -21,6 +21,8 @@ MAX_SCRIPT = 4 << 20
 MAX_REPLICAS = 100_000
 """More is a typing error."""
 
+_OURS = ("--array", "-a", "--job-name", "-J", "--test-only", "--wait", "-W", "--wrap")
+
 _LINE_END = re.compile(r"[\n\r\0]")
 
 
@@ -64,8 +66,20 @@ class SlurmOptions(CommonOptions):
         for text in self.sbatch_args:
             if not text.startswith("-"):
                 raise InvalidValue(f"option sbatch_args: {shown(text)} is no option; write --name=value")
+            if _is_ours(text):
+                raise InvalidValue(f"option sbatch_args: {shown(text)} would make the job another one; xrun sets it")
         if self.job_root and not os.path.isabs(self.job_root):
             raise InvalidValue(f"option job_root: {shown(self.job_root)} is not absolute, and a job must find it")
+        if "\\" in self.job_root:
+            raise InvalidValue(f"option job_root: sbatch can't write into {shown(self.job_root)}: it drops backslashes")
+
+
+def _is_ours(argument: str) -> bool:
+    """Whether an option of sbatch's takes the job its name, number or script, or sbatch its answer."""
+    name = argument.partition("=")[0]
+    if not name.startswith("--"):
+        return name[:2] in _OURS
+    return len(name) > len("--x") and any(ours.startswith(name) for ours in _OURS)  # getopt takes short forms
 
 
 class Shape(NamedTuple):

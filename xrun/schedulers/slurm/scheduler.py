@@ -108,6 +108,9 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
         """Tells the job's script, which stops the replicas and then the job."""
         self._jobs.cancel(app_id)
 
+    def _await_end(self, app_id: str) -> None:
+        self._jobs.see_end(app_id)
+
     def delete_existing(self, app_id: str) -> bool:
         """Removes the job's folder."""
         return self._jobs.delete(app_id)

@@ -6,6 +6,10 @@
 # The two talk through srun. What a replica says on standard output comes out of the supervisor's pipe; a replica is to
 # stop when its standard input ends. Nobody polls, and neither needs slurmctld.
 
+# so that nothing of these names in the launcher's environment has a say
+unset _again _clock _code _exit _group _killer _over _pid _place _reader _scope _seen _spare _stop _stopped _trapped _up
+unset _verdict _watcher _where
+
 replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
   _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
   tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; }
@@ -75,7 +79,7 @@ less() { for _i in $2; do [ "$_i" = "$1" ] || echo "$_i"; done; }
 launch() { # launch ROLE...: a step each, which stops when its standard input ends
   for _i; do
     _up="$_up $_i" _over=$(less $_i "$_over") _stop=$(less $_i "$_stop")
-    eval "_failed$_i=0 _ended$_i=0"
+    eval "_failed$_i=0 _ended$_i=0 _hold$_i="
     sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
       step "$_i"
       echo "done $_i $?"
