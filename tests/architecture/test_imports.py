@@ -82,6 +82,11 @@ def test_a_dry_run_for_containers_needs_no_sdk(bare: set[str], verb: list[str], 
     assert not modules_after(SHOW_HELP.format(words=words)) & {"docker", "kubernetes", "requests", "urllib3"}
 
 
+def test_a_slurm_dry_run_runs_no_command(bare: set[str]) -> None:
+    words = ["run", "--dryrun", "-s", "slurm", "utils.echo"]
+    assert not modules_after(SHOW_HELP.format(words=words)) & {"subprocess", "xrun.schedulers.slurm.client"}
+
+
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [

@@ -16,20 +16,20 @@ _MISSING, _UNREACHABLE, _REFUSED, _STRANGE = "XR141", "XR142", "XR143", "XR146"
 PATIENCE = 60.0
 """Seconds that a command of Slurm has; by itself it gives up on a controller after ten."""
 
-_AWAY = re.compile(
-    r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)|zero bytes were trans"
-    r"|transport endpoint|communications? (connection )?(failure|error)|unable to establish c|no route to host"
+# compiled on first use: a submission that succeeds needs none of them
+_AWAY = (
+    r"(?i)unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)"
+    r"|zero bytes were trans|transport endpoint|communications? (connection )?(failure|error)|unable to establish c|no route to host"
     r"|(protocol authentication|munge).*(error|fail)|unable to connect to database|slurm_persist_conn_open"
     r"|socket error|slurm_msg_sendto|slurm_receive_msg|slurm backup controller in standby|unexpected message received"
-    r"|configuration source|unable to process configuration|resource temporarily unavailable",
-    re.IGNORECASE,
+    r"|configuration source|unable to process configuration|resource temporarily unavailable"
 )
-_NEVER_SENT = re.compile(r"connect failure|connection refused|authentication|munge|configuration", re.IGNORECASE)
-_NO_CONFIG = re.compile(r"configuration source|unable to process configuration", re.IGNORECASE)
-_NO_ACCOUNTING = re.compile(r"accounting storage is disabled|accounting_storage/none", re.IGNORECASE)
+_NEVER_SENT = r"(?i)connect failure|connection refused|authentication|munge|configuration"
+_NO_CONFIG = r"(?i)configuration source|unable to process configuration"
+_NO_ACCOUNTING = r"(?i)accounting storage is disabled|accounting_storage/none"
 _SUBMITTED = re.compile(r"(\d+)(;[^;]+)?")
 _JOB = re.compile(r"\d+([+_][^|]*)?(\|[^|]*){7,}$")
-_COMMAND = re.compile(r"^(sbatch|squeue|sacct|scancel|scontrol|sinfo): ?(error: ?)?", re.MULTILINE)
+_COMMAND = r"(?m)^(sbatch|squeue|sacct|scancel|scontrol|sinfo): ?(error: ?)?"
 
 _QUEUE = "%i|%j|%T|%r|%u|%V|%S|%e|%N"
 _ACCOUNTING = "JobID,JobName,State,User,Submit,Start,End,NodeList"  # an older sacct refuses names that it does not know
@@ -157,7 +157,7 @@ class Cluster:
         try:
             said = self.run(*words, f"--format={_ACCOUNTING}", *_filters(names, ""))
         except BackendError as error:
-            if not _NO_ACCOUNTING.search(str(error)):
+            if not re.search(_NO_ACCOUNTING, str(error)):
                 raise
             self._no_accounting = True
             return []
@@ -206,17 +206,17 @@ class Cluster:
         stdout, stderr = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         if done.returncode == 0:
             return stdout
-        said = "; ".join(line.strip() for line in _COMMAND.sub("", stderr).splitlines() if line.strip())
+        said = "; ".join(line.strip() for line in re.sub(_COMMAND, "", stderr).splitlines() if line.strip())
         if done.returncode < 0 or not said:
             how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
             raise Unanswered(f"{words[0]} {how}, and did not say why")
-        if _AWAY.search(said):
+        if re.search(_AWAY, said):
             message = f"Slurm can't be reached ({said:.300}); try again, scontrol ping tells more"
-            if _NO_CONFIG.search(said):
+            if re.search(_NO_CONFIG, said):
                 message = (
                     f"{words[0]} finds no cluster's configuration here; SLURM_CONF names one, or run xrun elsewhere"
                 )
-            raise (BackendUnavailable if _NEVER_SENT.search(said) else Unanswered)(message, code=_UNREACHABLE)
+            raise (BackendUnavailable if re.search(_NEVER_SENT, said) else Unanswered)(message, code=_UNREACHABLE)
         raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
 
 

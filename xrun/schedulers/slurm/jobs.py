@@ -44,23 +44,26 @@ class Jobs:
         pause = _FIRST_PAUSE
         patience = Patience(_OUTAGE)
         found: Mapping[str, AppDescription] = {}
+        seen = {app_id: self._folder(app_id).stamp(RECORD) for app_id in app_ids}
         while True:
             found = patience.ask(lambda: self.describe_many(app_ids)) or found
-            yield found
-            running = [a for a, there in found.items() if not is_terminal(there.status.state)]
             asked = time.monotonic()
-            looked = self._stamps(running)
-            while True:
-                now = time.monotonic()
-                left = asked + pause - now if end is None else min(asked + pause, end) - now
-                if left <= 0 or not running:
+            until = asked + pause if end is None else min(asked + pause, end)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            yield found
+            while running := [a for a, there in found.items() if not is_terminal(there.status.state)]:
+                changed = self._changed(running, seen, until)
+                if not changed:
                     break
-                time.sleep(min(_LOOK, left))
-                if self._stamps(running) != looked:
-                    break
+                # what a job's own file says of its end needs nobody else; anything else makes Slurm's answer old
+                ended = [a for a in changed if _record(self._folder(a)).verdict]
+                if ended:
+                    found = {**found, **self.describe_many(ended)}
+                    yield found
+                if len(ended) < len(changed):
+                    until, pause = min(until, asked + _FIRST_PAUSE), _FIRST_PAUSE
             if not running or (end is not None and time.monotonic() >= end):
                 return
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def listed(self, wanted: ListFilter) -> Iterator[ListedApp]:
         """Every app of the job root."""
@@ -147,8 +150,17 @@ class Jobs:
             rows.update(_latest(self._cluster.accounting(missing, since)))
         return rows
 
-    def _stamps(self, app_ids: Iterable[str]) -> list[tuple[int, int]]:
-        return [self._folder(app_id).stamp(RECORD) for app_id in app_ids]
+    def _changed(self, app_ids: Sequence[str], seen: dict[str, tuple[int, int]], until: float) -> list[str]:
+        """Waits for apps of which something is noted that was not seen before; none if nothing is by that time."""
+        folders = {app_id: self._folder(app_id) for app_id in app_ids}
+        while True:
+            now = {app_id: folder.stamp(RECORD) for app_id, folder in folders.items()}
+            changed = [app_id for app_id in app_ids if now[app_id] != seen.get(app_id, now[app_id])]
+            seen.update(now)
+            left = until - time.monotonic()
+            if changed or left <= 0:
+                return changed
+            time.sleep(min(_LOOK, left))
 
     def _ended(self, app_id: str) -> Callable[[], bool]:
         """A function that says whether an app has ended: it looks at the folder, and asks Slurm ever more rarely."""

@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from contextlib import suppress
 
 from xrun import __version__
 from xrun.errors import BackendError, BackendUnavailable, InvalidJob
 from xrun.schedulers import home, machine, replica, secrets
-from xrun.schedulers.slurm import client, limits, script
+from xrun.schedulers.slurm import client, script
 from xrun.schedulers.slurm.client import Cluster, Unanswered
 from xrun.schedulers.slurm.jobroot import HEAD, OUTPUT, RECORD, SCRIPT, SECRETS, JobFolder, unwritable
 from xrun.schedulers.slurm.request import MAX_SCRIPT, SlurmRequest
@@ -22,7 +21,6 @@ from xrun.specs.app import AppDef
 from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.problems import Problem
 from xrun.specs.serialize import to_dict
-from xrun.workspaces import copy
 
 _PATIENCE = 60.0  # seconds for which a controller that is away is asked what became of a submission
 _PAUSE = 1.0
@@ -88,6 +86,8 @@ def _missing_files(request: SlurmRequest, folder: JobFolder | None) -> list[Prob
 
 
 def _copy_workspaces(folder: JobFolder, request: SlurmRequest) -> None:
+    from xrun.workspaces import copy  # much that only a workspace needs
+
     for name, workspace in script.workspaces(request).items():
         shutil.rmtree(folder / name, ignore_errors=True)
         try:
@@ -168,6 +168,10 @@ def _may_be_sent(folder: JobFolder, info: AppDryRunInfo[SlurmRequest]) -> bool:
 
 def check(cluster: Cluster, info: AppDryRunInfo[SlurmRequest], root: str) -> list[Problem]:
     """What a submission looks at, and what sbatch says to the script; nothing is left of it."""
+    import tempfile
+
+    from xrun.schedulers.slurm import limits
+
     found = machine.missing_secrets(info.app, os.environb)
     if why := home.unwritable(root):
         found.append(Problem("XR144", "options.job_root", why, "name a folder that you may write and all nodes see"))
