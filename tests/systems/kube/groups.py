@@ -28,9 +28,10 @@ def make(place: Place) -> str:
 
 def there(place: Place) -> list[Path]:
     """Ours, one in each hierarchy where there are several."""
-    tops = (
-        [_BASE / "kubepods"] if (_BASE / "cgroup.controllers").exists() else [f / place.bridge for f in _hierarchies()]
-    )
+    if (_BASE / "cgroup.controllers").exists():
+        tops = [_BASE / "kubepods"]
+    else:
+        tops = [*_BASE.glob(f"*/{place.bridge}")]  # where we made none too: runc makes them everywhere
     return [top for top in tops if top.is_dir()]
 
 
