@@ -28,11 +28,9 @@ def make(place: Place) -> str:
 
 def there(place: Place) -> list[Path]:
     """Ours, one in each hierarchy where there are several."""
-    if (_BASE / "cgroup.controllers").exists():
-        tops = [_BASE / "kubepods"]
-    else:
-        tops = [*_BASE.glob(f"*/{place.bridge}")]  # where we made none too: runc makes them everywhere
-    return [top for top in tops if top.is_dir()]
+    # runc makes them in hierarchies where we made none, too
+    name = "kubepods" if (_BASE / "cgroup.controllers").exists() else f"*/{place.bridge}"
+    return [top for top in _BASE.glob(name) if top.is_dir()]
 
 
 def processes(place: Place) -> list[int]:
