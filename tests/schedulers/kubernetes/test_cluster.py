@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,8 @@ def test_a_line_is_there_when_the_kubelet_has_it(runner: Runner, team: Team) -> 
 
 
 def _first_seen(cluster: Cluster, handle: str) -> float:
-    chosen, pods = f"{labels.APP_ID}={name_of(handle)}", []
+    chosen = f"{labels.APP_ID}={name_of(handle)}"
+    pods: list[Any] = []
     while not pods:
         pods = cluster.list(POD, selector=chosen).items
     path = cluster.path(POD, name=pods[0]["metadata"]["name"], sub="log")
