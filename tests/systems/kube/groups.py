@@ -28,10 +28,9 @@ def make(place: Place) -> str:
 
 def there(place: Place) -> list[Path]:
     """Ours, one in each hierarchy where there are several."""
-    tops = (
-        [_BASE / "kubepods"] if (_BASE / "cgroup.controllers").exists() else [f / place.bridge for f in _hierarchies()]
-    )
-    return [top for top in tops if top.is_dir()]
+    # runc makes them in hierarchies where we made none, too
+    name = "kubepods" if (_BASE / "cgroup.controllers").exists() else f"*/{place.bridge}"
+    return [top for top in _BASE.glob(name) if top.is_dir()]
 
 
 def processes(place: Place) -> list[int]:
