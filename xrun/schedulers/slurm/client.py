@@ -19,7 +19,8 @@ PATIENCE = 60.0
 # compiled on first use: a submission that succeeds needs none of them
 _AWAY = (
     r"(?i)unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)"
-    r"|zero bytes were trans|transport endpoint|communications? (connection )?(failure|error)|unable to establish c|no route to host"
+    r"|zero bytes were trans|transport endpoint|communications? (connection )?(failure|error)|unable to establish c"
+    r"|no route to host"
     r"|(protocol authentication|munge).*(error|fail)|unable to connect to database|slurm_persist_conn_open"
     r"|socket error|slurm_msg_sendto|slurm_receive_msg|slurm backup controller in standby|unexpected message received"
     r"|configuration source|unable to process configuration|resource temporarily unavailable"
