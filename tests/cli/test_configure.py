@@ -22,6 +22,8 @@ log_dir = /tmp/x
 grace_period = 3
 [slurm]
 partition = gpu
+[aws_batch]
+queue = gpu
 [component:dist.ddp]
 j = 1x2
 env = A:1;B:x=y
@@ -62,7 +64,7 @@ def test_from_torchx(tmp_path: Path) -> None:
     text = xrun("configure", "--from-torchx", ".torchxconfig", "--print", cwd=tmp_path).stdout
     assert tomllib.loads(text) == {
         "run": {"component": "dist.ddp", "scheduler": "local", "workspace": "."},
-        "schedulers": {"local": {"grace_period": 3.0}},
+        "schedulers": {"local": {"grace_period": 3.0}, "slurm": {"partition": "gpu"}},
         "components": {
             "dist.ddp": {"j": "1x2", "env": {"A": "1", "B": "x=y"}, "mounts": ["type=bind", "src=/a", "dst=/b"]}
         },
@@ -70,7 +72,7 @@ def test_from_torchx(tmp_path: Path) -> None:
     for line in (
         '# dryrun = "True"  # give --dryrun on the command line',
         '# log_dir = "/tmp/x"  # no such option here',
-        "# [schedulers.slurm]  # this xrun has no scheduler slurm",
+        "# [schedulers.aws_batch]  # this xrun has no scheduler aws_batch",
         "# memMB = \"many\"  # 'many' is not a whole number",
         '# a = "100%"',
         "# [torchx:tracker]  # xrun has no such table",

@@ -29,7 +29,7 @@ KNOWN = load()
         (["utils.echo", "word"], 2, ["takes only options"]),
         (["dist.ddp", "--script", "nope.py"], 3, ["there is no file nope.py"]),
         (["utils.python", "--script", "nope.py"], 3, ["there is no file nope.py"]),
-        (["-s", "slrm", "utils.echo"], 2, ["unknown scheduler 'slrm'", "local"]),
+        (["-s", "slrm", "utils.echo"], 2, ["unknown scheduler 'slrm'", "did you mean slurm?"]),
         (["-cfg", "grace_perid=3", "utils.echo"], 2, ["unknown option 'grace_perid'", "grace_period"]),
         (["-cfg", "grace_period=x", "utils.echo"], 2, ["grace_period", "not a number"]),
         (["-cfg", "nonsense", "utils.echo"], 2, ["key=value"]),

@@ -142,11 +142,11 @@ def test_a_system_that_is_down(far: Path) -> None:
 
 
 def test_a_scheduler_that_is_gone_altogether() -> None:
-    recorded(handle="slurm://prod/old-aaaaa", scheduler="slurm", state="PENDING")
+    recorded(handle="lsf://prod/old-aaaaa", scheduler="lsf", state="PENDING")
     done = xrun("list")
     assert done.returncode == 0
-    assert "slurm://prod can't be asked" in done.stderr
-    assert done.stdout.startswith("slurm://prod/old-aaaaa\tPENDING?\t")
+    assert "lsf://prod can't be asked" in done.stderr
+    assert done.stdout.startswith("lsf://prod/old-aaaaa\tPENDING?\t")
 
 
 def test_a_job_that_nobody_knows_any_more() -> None:
@@ -192,7 +192,7 @@ def test_a_limit_is_said() -> None:
     now = time.time()
     for number in range(60):
         state = "SUBMITTED" if number == 59 else "SUCCEEDED"
-        recorded(handle=f"slurm://default/job-{number:05}", scheduler="slurm", submitted=now - number, state=state)
+        recorded(handle=f"lsf://default/job-{number:05}", scheduler="lsf", submitted=now - number, state=state)
     done = xrun("list", "--limit", "2")
     assert len(done.stdout.splitlines()) == 2
     assert "not shown: 58 older, 1 of them not ended" in done.stderr
