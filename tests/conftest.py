@@ -15,6 +15,14 @@ from tests.systems.engine import DockerSystem
 from tests.systems.kubernetes_cluster import KubernetesSystem
 from tests.systems.slurm_cluster import SlurmCluster
 
+if not os.environ.get("XRUN_KUBERNETES_TESTS"):
+    # half an hour on a cluster whose programs take ten minutes to build; not a part of every run yet
+    collect_ignore = [
+        "contract/test_kubernetes.py",
+        "systems/test_kubernetes_system.py",
+        *(f"schedulers/kubernetes/test_{n}.py" for n in ("cluster", "connection", "ddp", "failures", "page", "probes")),
+    ]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

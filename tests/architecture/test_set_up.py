@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 from importlib.metadata import distributions
 from types import ModuleType
 
@@ -46,3 +47,9 @@ def test_every_pin_can_be_had_by_the_oldest_python() -> None:
 
     assert len(asked) > len(pins) / 2
     assert {name: text for name, text in asked.items() if oldest not in SpecifierSet(text)} == {}
+
+
+@pytest.mark.xdist_group("kept-together")
+def test_workers_keep_groups_together(request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and request.config.getoption("loadgroup", default=False):
+        assert request.node.nodeid.endswith("@kept-together")

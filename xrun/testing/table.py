@@ -18,6 +18,7 @@ from xrun.testing.contract import SchedulerContract
 from xrun.testing.contract.base import OUTCOME, SCHEDULER, ContractBase
 
 NOT_RUN = "not run"
+_GROUP = re.compile(r"@[^@\]]*$")  # what pytest-xdist puts behind the name of a test that has a group
 _WORST = ("fails", NOT_RUN, "refused", "holds")
 
 
@@ -52,7 +53,7 @@ def read(reports: Iterable[Path]) -> Results:
     for path in _files(reports):
         for case in ET.parse(path).iter("testcase"):  # noqa: S314 - written by the user's own pytest
             said = {p.get("name"): p.get("value", "") for p in case.iter("property")}
-            name, _, which = case.get("name", "").partition("[")
+            name, _, which = _GROUP.sub("", case.get("name", "")).partition("[")
             if SCHEDULER in said:
                 cells = found.setdefault(said[SCHEDULER] or "", {})
                 fact = Fact(name, which.removesuffix("]"))

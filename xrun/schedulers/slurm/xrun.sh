@@ -40,7 +40,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     "$@" >>"$_log.out" 2>>"$_log.err" 4<&- &
     _pid=$!
     [ -z "$_stopped" ] || kill -KILL $_pid
-    aside "while sleep 0.2; do $_note; done"
+    aside "_n=0 _pause=0.2; while sleep \$_pause; do $_note; _n=\$((_n + 1)); [ \$_n -lt 50 ] || _pause=1; done"
     _watcher=$!
     wait $_pid
     _code=$?
