@@ -78,7 +78,7 @@ def test_no_files_threads_or_descriptors_are_left() -> None:
             runner.wait(handle)
             runner.delete(handle)
         assert threads() == []
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before  # what another test left may be closed meanwhile
 
 
 def test_a_hundred_jobs_at_once() -> None:

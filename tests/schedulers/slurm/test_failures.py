@@ -96,10 +96,15 @@ def test_the_time_limit_without_a_requeue(runner: Runner, cluster: SlurmCluster)
     assert "time limit" in found.msg
 
 
-def test_slurm_cancels_it(runner: Runner, each_cluster: SlurmCluster) -> None:
+# the other cluster forgets a job after seconds, so soon that two looks may be before and after that
+def test_slurm_cancels_it(
+    runner: Runner, slurm_cluster_accounting: SlurmCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in slurm_cluster_accounting.env.items():
+        monkeypatch.setenv(name, value)
     handle = run(runner, sh(UNTIL_STOPPED, num_replicas=2))
     reaches(runner, handle, "ready", k=1)
-    each_cluster.command("scancel", *jobs_of(each_cluster, app_id(handle)))
+    slurm_cluster_accounting.command("scancel", *jobs_of(slurm_cluster_accounting, app_id(handle)))
     ends(runner, handle, AppState.CANCELLED)
 
 

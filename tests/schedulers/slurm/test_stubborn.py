@@ -24,7 +24,7 @@ def test_no_variable_of_the_launcher_has_a_say(
 ) -> None:
     for name in (*OWN, "_hold0", "_ended0", "_failed0"):
         monkeypatch.setenv(name, "1")
-    handle = run(runner, sh("echo $XRUN_ATTEMPT; exit 1", num_replicas=2, max_retries=1))
+    handle = run(runner, sh("echo $XRUN_ATTEMPT; exit 1", max_retries=1))
     assert "exit 1" in ends(runner, handle, AppState.FAILED).msg
     assert list(runner.log_lines(handle, "main", 0)) == ["0\n", "1\n"]
     handle = run(runner, sh("echo hello", num_replicas=2))
