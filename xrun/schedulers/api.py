@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
-from xrun.errors import BackendError, InvalidJob, JobNotFound, RequestConflict, UnknownName, Unsupported, UsageError
+from xrun.errors import (
+    BackendError,
+    InvalidJob,
+    InvalidValue,
+    JobNotFound,
+    RequestConflict,
+    UnknownName,
+    Unsupported,
+    UsageError,
+)
 from xrun.schedulers.capabilities import Capabilities, check_capabilities
 from xrun.schedulers.descriptions import AppDescription, ListedApp, ListFilter, Probe
 from xrun.schedulers.logs import LogChunk, LogQuery, Stream, text_lines
@@ -348,6 +357,20 @@ class Scheduler(abc.ABC, Generic[R]):
 
     def _resolve(self, options: Any) -> Any:
         return options if isinstance(options, self.options_type) else self.run_opts().resolve(options or {})
+
+    def _require_configured(self, options: Any, *names: str) -> None:
+        """Refuses options that say where jobs are if the session's are others: with the handle alone nobody would know.
+
+        Raises:
+            InvalidValue: one of them is for this command alone.
+        """
+        for name in names:
+            given = getattr(options, name)
+            if given != getattr(self.configured(), name):
+                raise InvalidValue(
+                    f"option {name}: {given!r} is for this command alone, and status and log would look elsewhere; put "
+                    f"it into a profile of xrun.toml, [profiles.NAME.schedulers.{self.name}], and give --profile NAME"
+                )
 
     def _info(self, app: AppDef, options: Any, request_id: str, chosen: bool, notices: _Texts) -> AppDryRunInfo[R]:
         app_id = self.complete_app_id(make_app_id(app.name, request_id), options)

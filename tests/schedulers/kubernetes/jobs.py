@@ -6,12 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from tests.schedulers.waiting import ends, reaches, status
 from tests.systems.kubernetes_cluster import BUSYBOX, KubernetesSystem, get, kubectl, until
 from xrun.runner import Runner
 from xrun.specs.app import AppDef
 from xrun.specs.role import Role
-from xrun.specs.states import AppState
 from xrun.specs.status import AppStatus
+
+__all__ = ["UNTIL_STOPPED", "Team", "ends", "meanwhile", "name_of", "reaches", "run", "says", "sh", "status"]
 
 UNTIL_STOPPED = "trap 'exit 143' TERM; echo ready; sleep 300 & wait; exit 9"
 """For Kubernetes, one that ended with 0 would have done its work, whoever stopped it."""
@@ -57,21 +59,6 @@ def run(runner: Runner, *roles: Role, **options: Any) -> str:
     return str(runner.run(AppDef("job", list(roles)), "kubernetes", {"grace_period": 1, **options}))
 
 
-def status(runner: Runner, handle: str) -> AppStatus:
-    """Of a job that is there."""
-    found = runner.status(handle)
-    assert found is not None
-    return found
-
-
-def ends(runner: Runner, handle: str, state: AppState, timeout: float = 60) -> AppStatus:
-    """Its status at the end, which must be this one."""
-    found = runner.wait(handle, timeout=timeout)
-    assert found is not None
-    assert found.state == state, found.msg
-    return found
-
-
 def says(runner: Runner, handle: str, words: str, timeout: float = 30) -> AppStatus:
     """Waits until the status of a job says something."""
 
@@ -81,11 +68,6 @@ def says(runner: Runner, handle: str, words: str, timeout: float = 30) -> AppSta
 
     found: AppStatus = until(said, timeout)
     return found
-
-
-def reaches(runner: Runner, handle: str, line: str, role: str = "main", k: int = 0) -> None:
-    """Waits for a line of a replica."""
-    until(lambda: any(text == f"{line}\n" for text in runner.log_lines(handle, role, k)))
 
 
 def meanwhile(call: Callable[..., Any], *words: Any, **options: Any) -> Future[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xrun.errors import InvalidValue
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.docker import request
@@ -96,12 +95,7 @@ class DockerScheduler(Scheduler[DockerRequest]):
             InvalidValue: a secret can't be had, or a host that nobody who has only the handle would know.
             BackendError: an image isn't there, or the engine refuses.
         """
-        host = info.request.options.host
-        if host != self.configured().host:
-            raise InvalidValue(
-                f"option host: {host!r} is for this command alone, and status and log would look elsewhere; put it "
-                f"into a profile of xrun.toml, [profiles.NAME.schedulers.docker], and give --profile NAME"
-            )
+        self._require_configured(info.request.options, "host")
         return self._jobs.submit(info)
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xrun.errors import InvalidValue
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.kubernetes import overlay, request
@@ -128,7 +127,7 @@ class KubernetesScheduler(Scheduler[KubernetesRequest]):
 
     def check_request(self, info: AppDryRunInfo[KubernetesRequest]) -> list[Problem]:
         """Has the API server validate every field, and whoever else has a say there, without making anything."""
-        self._refuse_elsewhere(info.request)
+        self._require_configured(info.request.plan.options, "kubeconfig", "context")
         return self._jobs.check(info)
 
     def submit_request(self, info: AppDryRunInfo[KubernetesRequest]) -> bool:
@@ -138,7 +137,7 @@ class KubernetesScheduler(Scheduler[KubernetesRequest]):
             InvalidValue: a secret can't be had, or a cluster that nobody who has only the handle would know.
             BackendError: the cluster refuses.
         """
-        self._refuse_elsewhere(info.request)
+        self._require_configured(info.request.plan.options, "kubeconfig", "context")
         return self._jobs.submit(info)
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
@@ -175,16 +174,6 @@ class KubernetesScheduler(Scheduler[KubernetesRequest]):
         """Lets go of the connections."""
         if "_cluster" in vars(self):
             self._cluster.close()
-
-    def _refuse_elsewhere(self, request_: KubernetesRequest) -> None:
-        options, configured = request_.plan.options, self.configured()
-        for name in ("kubeconfig", "context"):
-            given = getattr(options, name)
-            if given != getattr(configured, name):
-                raise InvalidValue(
-                    f"option {name}: {given!r} is for this command alone, and status and log would look elsewhere; put "
-                    f"it into a profile of xrun.toml, [profiles.NAME.schedulers.kubernetes], and give --profile NAME"
-                )
 
 
 def _has_overlay(role: Any) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xrun.errors import InvalidValue
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery
@@ -83,11 +82,7 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
         from xrun.schedulers.slurm import submission
 
         root = info.request.options.job_root
-        if root != self.configured().job_root:
-            raise InvalidValue(
-                f"option job_root: {root!r} is for this command alone, and status and log would look elsewhere; put it "
-                f"into a profile of xrun.toml, [profiles.NAME.schedulers.slurm], and give --profile NAME"
-            )
+        self._require_configured(info.request.options, "job_root")
         return submission.submit(self._cluster, info, _root(root))
 
     def check_request(self, info: AppDryRunInfo[SlurmRequest]) -> list[Problem]:
