@@ -99,3 +99,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {reason}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """What failed comes last, a line each: with CI set the summary has whole messages, and names drown in them."""
+    yield
+    for what in ("failed", "error"):
+        for report in terminalreporter.stats.get(what, []):
+            terminalreporter.write_line(f"{what}: {report.nodeid} ({report.when})")

@@ -151,6 +151,7 @@ def test_a_follower_whose_line_is_cut_again_and_again_loses_and_doubles_nothing(
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(over_the_line.log_lines(handle, "main", 0, should_tail=True)))
     reader.start()
+    until(partial(_has_come, lines, 0, reader))
     cuts, wanted = 0, 0
     while reader.is_alive():
         cuts, wanted = cuts + line.drop(), len(lines) + 20
@@ -160,6 +161,18 @@ def test_a_follower_whose_line_is_cut_again_and_again_loses_and_doubles_nothing(
     long = "x" * 40000
     assert [x for x in lines if not x.startswith("err")] == [*(f"{i}.{long}\n" for i in range(150)), "end\n"]
     assert [x for x in lines if x.startswith("err")] == [f"err {i}\n" for i in range(150)]
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["the answer is lost", "the request is lost"])
+def test_a_follow_whose_line_is_cut_at_its_beginning_goes_on(
+    over_the_line: Runner, line: CutLine, answered: bool
+) -> None:
+    handle = run(over_the_line, sh("seq 100; sleep 1; seq 100"))
+    reaches(over_the_line, handle, "100")
+    line.cut("/logs?", answered=answered)
+    lines = list(over_the_line.log_lines(handle, "main", 0, should_tail=True))
+    assert line.cuts == 1
+    assert lines == [f"{i + 1}\n" for i in range(100)] * 2
 
 
 def _has_come(lines: list[str], wanted: int, reader: threading.Thread) -> bool:

@@ -63,10 +63,14 @@ def follow(
             any. It may wait for a change.
     """
     positions = {c.id: _Position() for c in parts}
-    for m, c in _merged(engine, parts, query):
-        positions[c.id].begins(m)
-        if positions[c.id].passes(m) and query.stream in (Stream.COMBINED, m.stream):
-            yield _chunk(c, m)
+    try:
+        for m, c in _merged(engine, parts, query):
+            positions[c.id].begins(m)
+            if positions[c.id].passes(m) and query.stream in (Stream.COMBINED, m.stream):
+                yield _chunk(c, m)
+    except BackendUnavailable:
+        if query.tail is not None:  # what is skipped at the beginning isn't known yet
+            raise
     yield CAUGHT_UP
     with _Followers(engine, query) as followers:
         for c in parts:
