@@ -163,6 +163,18 @@ def test_a_follower_whose_line_is_cut_again_and_again_loses_and_doubles_nothing(
     assert [x for x in lines if x.startswith("err")] == [f"err {i}\n" for i in range(150)]
 
 
+def test_a_follow_that_nobody_reads_on_ends_at_once(runner: Runner) -> None:
+    handle = run(runner, sh("sleep 3; echo later; exec sleep 1000", num_replicas=2))
+    before = set(threading.enumerate())
+    chunks = runner.logs(handle, LogQuery(follow=True))
+    assert [next(chunks).data for _ in range(3)] == [b"", b"later\n", b"later\n"]
+    followers = set(threading.enumerate()) - before
+    assert len(followers) >= 3  # a thread for each replica, and one that looks for more of them
+    chunks.close()  # type: ignore[attr-defined] # it is a generator
+    until(lambda: not followers & set(threading.enumerate()), timeout=5)
+    runner.delete(handle)
+
+
 @pytest.mark.parametrize("answered", [True, False], ids=["the answer is lost", "the request is lost"])
 def test_a_follow_whose_line_is_cut_at_its_beginning_goes_on(
     over_the_line: Runner, line: CutLine, answered: bool

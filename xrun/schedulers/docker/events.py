@@ -51,6 +51,7 @@ class Changes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = True
+        self._changed.set()  # for whoever waits
         if self._stream is not None:
             with contextlib.suppress(AttributeError, OSError):  # it has ended by itself
                 self._stream.close()

@@ -6,7 +6,7 @@ import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from xrun.errors import InvalidJob, InvalidValue
@@ -187,19 +187,24 @@ class Jobs:
         return [c for c in parts if query.wants(c.role_name, c.replica, query.stream)]
 
     def _follow(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
+        patience = Patience(AWAY)
+        parts = patience.ask(lambda: self._wanted(app_id, query)) or []
         with Changes(self._engine, app_id) as changes:
 
-            def more(known: set[str]) -> Sequence[Seen] | None:
-                while True:
-                    ended = is_terminal(there.status.state) if (there := self._bulk(app_id)) else True
-                    fresh = [c for c in self._wanted(app_id, query) if c.id not in known]
-                    if fresh:
-                        return fresh
-                    if ended:
-                        return None
-                    changes.wait(_LOOK_AGAIN)
+            def look() -> tuple[bool, list[Seen]]:
+                ended = is_terminal(there.status.state) if (there := self._bulk(app_id)) else True
+                return ended, self._wanted(app_id, query)
 
-            yield from logs.follow(self._engine, self._wanted(app_id, query), query, more)
+            def more(known: set[Hashable]) -> Sequence[Seen] | None:
+                ended, there = patience.ask(look) or (False, [])
+                fresh = [c for c in there if c.id not in known]
+                if ended and not fresh:
+                    return None
+                if not fresh:
+                    changes.wait(_LOOK_AGAIN)
+                return fresh
+
+            yield from logs.follow(self._engine, parts, query, more)
 
     def _bulk(self, app_id: str) -> AppDescription | None:
         found = self._find(app_id)

@@ -95,6 +95,16 @@ class Seen(NamedTuple):
         return self.role, self.replica
 
     @property
+    def log_key(self) -> str:
+        """Which log it has."""
+        return self.id
+
+    @property
+    def replica_key(self) -> tuple[int, int]:
+        """Whose log that is."""
+        return self.key
+
+    @property
     def role_name(self) -> str:
         """The name of its role."""
         return self.labels[ROLE].partition(":")[2]

@@ -6,13 +6,12 @@ A frame is a message of one stream with its time: 8 bytes of head (stream, 3 unu
 
 from __future__ import annotations
 
+import collections
 import heapq
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from xrun.errors import BackendUnavailable
@@ -20,6 +19,7 @@ from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.containers import CONFLICT, NOT_THERE
 from xrun.schedulers.docker.events import AWAY
 from xrun.schedulers.docker.labels import Seen
+from xrun.schedulers.following import Followers, Stop
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 
 _HEAD = 8
@@ -27,7 +27,6 @@ _PIECE = 16384
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 _RETRY = 0.5
 _OUT_OF_ORDER = 5  # seconds that one thread of the engine may lag behind another with what it has given a time
-_QUEUED = 256
 _BLOCK = 65536
 
 
@@ -51,7 +50,7 @@ def read(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[Log
 
 
 def follow(
-    engine: Engine, parts: Sequence[Seen], query: LogQuery, more: Callable[[set[str]], Sequence[Seen] | None]
+    engine: Engine, parts: Sequence[Seen], query: LogQuery, more: Callable[[set[Hashable]], Sequence[Seen] | None]
 ) -> Iterator[LogChunk]:
     """What containers wrote and write, until the app has ended and all is read.
 
@@ -59,10 +58,9 @@ def follow(
         engine: where.
         parts: the containers there are.
         query: which part of it.
-        more: given the ids that are followed or done, the containers there are beside them; None once there won't be
-            any. It may wait for a change.
+        more: as `Followers` takes it.
     """
-    positions = {c.id: _Position() for c in parts}
+    positions: dict[str, _Position] = collections.defaultdict(_Position)
     try:
         for m, c in _merged(engine, parts, query):
             positions[c.id].begins(m)
@@ -72,12 +70,11 @@ def follow(
         if query.tail is not None:  # what is skipped at the beginning isn't known yet
             raise
     yield CAUGHT_UP
-    with _Followers(engine, query) as followers:
-        for c in parts:
-            followers.add(c, positions[c.id])
-        watcher = threading.Thread(target=followers.watch, args=(more,), name="xrun-docker-logs", daemon=True)
-        watcher.start()
-        yield from followers.chunks()
+
+    def rest(c: Seen, stop: Stop) -> Iterator[LogChunk]:
+        return (_chunk(c, m) for m in _resumed(engine, c, query, positions[c.id], stop))
+
+    yield from Followers("docker", rest, more).chunks(parts)
 
 
 class _Position:
@@ -128,121 +125,25 @@ def _merged(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[
         yield m, c
 
 
-class _Followers:
-    """A thread for each container that is followed, and the queue that they fill."""
-
-    def __init__(self, engine: Engine, query: LogQuery) -> None:
-        self._engine, self._query = engine, query
-        self._queue: queue.Queue[LogChunk | BaseException | None] = queue.Queue(_QUEUED)
-        self._lock = threading.Lock()
-        self._known: set[str] = set()
-        self._latest: dict[tuple[int, int], threading.Event] = {}  # replica -> the last of its attempts is read
-        self._open = 1  # the watcher counts as one
-        self._stopped = threading.Event()
-
-    def __enter__(self) -> _Followers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-
-    def add(self, c: Seen, position: _Position) -> None:
-        """Follows one more container from a position on."""
-        with self._lock:
-            if c.id in self._known:
-                return
-            self._known.add(c.id)
-            self._open += 1
-            before, done = self._latest.get(c.key), threading.Event()
-            self._latest[c.key] = done
-        follow_one = partial(self._follow, c, position, before, done)
-        threading.Thread(target=follow_one, name="xrun-docker-log", daemon=True).start()
-
-    def watch(self, more: Callable[[set[str]], Sequence[Seen] | None]) -> None:
-        """Adds containers that are made meanwhile, until there won't be any."""
-        lost = 0.0
-        while not self._stopped.is_set():
-            try:
-                found = more(set(self._known))
-            except BackendUnavailable as error:
-                lost = lost or time.monotonic()
-                if time.monotonic() - lost > AWAY:
-                    self._put(error)
-                    break
-                self._stopped.wait(_RETRY)
-                continue
-            except Exception as error:  # noqa: BLE001 - raised where it is read
-                self._put(error)
-                break
-            lost = 0.0
-            if found is None:
-                break
-            for c in found:
-                self.add(c, _Position())
-        self._close_one()
-
-    def chunks(self) -> Iterator[LogChunk]:
-        """What comes, until all have ended."""
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _follow(self, c: Seen, position: _Position, before: threading.Event | None, done: threading.Event) -> None:
-        try:
-            while before is not None and not before.wait(1):  # the attempt before comes first
-                if self._stopped.is_set():
-                    return
-            for m in _resumed(self._engine, c, self._query, position, self._stopped):
-                if not self._put(_chunk(c, m)):
-                    return
-        except Exception as error:  # noqa: BLE001 - raised where it is read
-            self._put(error)
-        finally:
-            done.set()
-        self._close_one()
-
-    def _close_one(self) -> None:
-        with self._lock:
-            self._open -= 1
-            last = self._open == 0
-        if last:
-            self._put(None)
-
-    def _put(self, item: LogChunk | BaseException | None) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-
-def _resumed(
-    engine: Engine, c: Seen, query: LogQuery, position: _Position, stopped: threading.Event
-) -> Iterator[_Message]:
+def _resumed(engine: Engine, c: Seen, query: LogQuery, position: _Position, stop: Stop) -> Iterator[_Message]:
     """Messages after a position, to the end of the container, whatever happens to the connection."""
     lost = 0.0
-    while not stopped.is_set():
+    while not stop.is_set():
         try:
-            for m in _messages(engine, c, query, follow_=True, again=position.read_again()):
+            for m in _messages(engine, c, query, stop=stop, again=position.read_again()):
                 lost = 0.0
                 if position.passes(m):
                     yield m
             if not _runs(engine, c):
                 # what came between the end of the stream and that of the container
-                rest = _messages(engine, c, query, follow_=False, again=position.read_again())
+                rest = _messages(engine, c, query, again=position.read_again())
                 yield from filter(position.passes, rest)
                 return
         except BackendUnavailable:
             lost = lost or time.monotonic()
             if time.monotonic() - lost > AWAY:
                 raise
-        stopped.wait(_RETRY)
+        stop.wait(_RETRY)
 
 
 def _runs(engine: Engine, c: Seen) -> bool:
@@ -269,12 +170,12 @@ def _chunk(c: Seen, m: _Message) -> LogChunk:
 def _so_far(engine: Engine, c: Seen, query: LogQuery) -> Iterator[_Message]:
     """What there is; of the last lines alone a little more, of both streams."""
     if query.tail is None or query.since is not None or query.until is not None:
-        yield from _messages(engine, c, query, follow_=False)
+        yield from _messages(engine, c, query)
         return
     wanted = query.tail + 1
     while True:  # the engine counts messages, and a long line is many
         both = query._replace(stream=Stream.COMBINED)
-        found = list(_messages(engine, c, both, follow_=False, last=wanted))
+        found = list(_messages(engine, c, both, last=wanted))
         lines = sum(m.data.count(b"\n") for m in found if query.stream in (Stream.COMBINED, m.stream))
         if lines > query.tail or len(found) < wanted:
             yield from found
@@ -283,7 +184,7 @@ def _so_far(engine: Engine, c: Seen, query: LogQuery) -> Iterator[_Message]:
 
 
 def _messages(
-    engine: Engine, c: Seen, query: LogQuery, *, follow_: bool, again: str = "", last: int | None = None
+    engine: Engine, c: Seen, query: LogQuery, *, stop: Stop | None = None, again: str = "", last: int | None = None
 ) -> Iterator[_Message]:
     """The log of one container that a query is about; a container that is gone has none.
 
@@ -291,7 +192,7 @@ def _messages(
         engine: where.
         c: the container.
         query: which part of its log.
-        follow_: wait for more until it ends.
+        stop: wait for more until it ends, or this says to stop.
         again: from when on instead of the query's time, if part of it was read before.
         last: only so many messages from the end.
     """
@@ -302,13 +203,13 @@ def _messages(
         "stdout": query.stream is not Stream.STDERR,
         "stderr": query.stream is not Stream.STDOUT,
         "timestamps": True,
-        "follow": follow_,
+        "follow": stop is not None,
         "since": since,
         "until": f"{query.until:.9f}" if query.until is not None else "0",
         "tail": "all" if last is None else str(last),
     }
     try:
-        with engine.logs(c.id, params) as stream:
+        with engine.logs(c.id, params) as stream, (stop or Stop()).ends(stream):
             yield from _frames(stream)
     except Refused as error:
         if error.status not in (NOT_THERE, CONFLICT):  # gone, or going
