@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.systems.engine import CutLine, DockerSystem
+from xrun.runner import Runner, get_runner
 from xrun.schedulers.docker.client import Engine
 
 
@@ -18,6 +20,13 @@ def docker_host(docker_system: DockerSystem, monkeypatch: pytest.MonkeyPatch) ->
     """DOCKER_HOST is our own engine."""
     monkeypatch.setenv("DOCKER_HOST", docker_system.host)
     return docker_system.host
+
+
+@pytest.fixture
+def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
+    """A runner with it and a fresh XRUN_HOME."""
+    with get_runner() as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -34,6 +43,16 @@ def line(docker_system: DockerSystem, sockets_forgotten: None) -> Iterator[CutLi
     line = CutLine(docker_system.socket)
     yield line
     line.close()
+
+
+@pytest.fixture
+def over_the_line(
+    line: CutLine, docker_host: str, xrun_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runner]:
+    """A runner whose line to the engine can be cut."""
+    monkeypatch.setenv("DOCKER_HOST", line.host)
+    with get_runner() as runner:
+        yield runner
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -42,22 +42,6 @@ with get_runner() as runner:
     app = AppDef("job", [sh("exit 0", num_replicas=int(sys.argv[2]))])
     print(runner.run(app, "docker", {"grace_period": 1}, request_id=sys.argv[1]))
 """
-
-
-@pytest.fixture
-def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
-    with get_runner() as runner:
-        yield runner
-
-
-@pytest.fixture
-def over_the_line(
-    line: CutLine, docker_host: str, xrun_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runner]:
-    """A runner whose line to the engine can be cut."""
-    monkeypatch.setenv("DOCKER_HOST", line.host)
-    with get_runner() as runner:
-        yield runner
 
 
 def is_gone(system: DockerSystem, app_id: str) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,12 +21,6 @@ from xrun.specs.states import AppState
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
 
 FAILED, SUCCEEDED, CANCELLED = AppState.FAILED, AppState.SUCCEEDED, AppState.CANCELLED
-
-
-@pytest.fixture
-def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
-    with get_runner() as runner:
-        yield runner
 
 
 # --- programs that end badly, or never begin -----------------------------------------------------------------------

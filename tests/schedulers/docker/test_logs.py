@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.schedulers.docker.jobs import ends, reaches, run, sh, until
 from tests.systems.engine import CutLine
-from xrun.runner import Runner, get_runner
+from xrun.runner import Runner
 from xrun.schedulers.docker import logs as docker_logs
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
 from xrun.specs.role import RetryPolicy
@@ -26,22 +25,6 @@ pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
 
 LINES = 2000
 BOTH = "i=0; while [ $i -lt {0} ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"
-
-
-@pytest.fixture
-def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
-    with get_runner() as runner:
-        yield runner
-
-
-@pytest.fixture
-def over_the_line(
-    line: CutLine, docker_host: str, xrun_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runner]:
-    """A runner whose line to the engine can be cut."""
-    monkeypatch.setenv("DOCKER_HOST", line.host)
-    with get_runner() as runner:
-        yield runner
 
 
 def by_source(chunks: Iterator[LogChunk]) -> dict[tuple[str, int, Stream], bytes]:

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tests.cli.conftest import xrun
 from tests.schedulers.docker.jobs import UNTIL_STOPPED, ends, run, sh, status, until
 from tests.systems.engine import IMAGE, DockerSystem, docker
 from xrun.errors import BackendError, BackendUnavailable, InvalidValue
-from xrun.runner import Runner, get_runner
+from xrun.runner import Runner
 from xrun.specs.app import AppDef
 from xrun.specs.mounts import BindMount, DeviceMount, VolumeMount
 from xrun.specs.resources import Resource
@@ -28,12 +27,6 @@ pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(120)]
 # version 1 of control groups, version 2, whichever this machine has
 LIMIT = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
 SHARE = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max | cut -d' ' -f1"
-
-
-@pytest.fixture
-def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
-    with get_runner() as runner:
-        yield runner
 
 
 def says(runner: Runner, script: str, options: dict[str, Any] | None = None, **fields: Any) -> list[str]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +39,6 @@ AWAY = pytest.mark.filterwarnings(
     "ignore:unclosed <socket:ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
-
-
-@pytest.fixture
-def runner(docker_host: str, xrun_home: Path) -> Iterator[Runner]:
-    with get_runner() as runner:
-        yield runner
 
 
 def app_id_of(handle: str) -> str:
