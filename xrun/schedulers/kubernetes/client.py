@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -94,10 +95,13 @@ class Stream:
 
     def hang_up(self) -> None:
         """Ends it, whoever reads it."""
-        end = getattr(self._response, "shutdown", self._response.close)
+        end = getattr(self._response, "shutdown", None)  # urllib3 has it since 2.3
         try:
-            end()
-        except (OSError, ValueError, RuntimeError):
+            if end is not None:
+                end()
+            elif (connection := self._response.connection) is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        except (OSError, ValueError, RuntimeError, AttributeError):
             return  # it has ended by itself
 
 

@@ -183,19 +183,21 @@ class Jobs:
                 return logs.parts_of(found, namespace, query), ended
 
             def more(known: set[tuple[str, str]]) -> Sequence[Part] | None:
+                changed.wait(max(0.0, min(_LOOK_AGAIN, due[0] - time.time())))
+                changed.clear()
                 followed = {uid for uid, _ in known}
-                while True:
-                    changed.clear()
-                    there, ended = parts()
-                    fresh = [p for p in there if p.key not in known and not (p.is_kept and p.pod.uid in followed)]
-                    if fresh:
-                        return fresh
-                    if ended:
-                        keeper.finish(name)
-                        return None
-                    changed.wait(max(0.0, min(_LOOK_AGAIN, due[0] - time.time())))
+                there, ended = parts()
+                fresh = [p for p in there if p.key not in known and not (p.is_kept and p.pod.uid in followed)]
+                if ended and not fresh:
+                    keeper.finish(name)
+                    return None
+                return fresh
 
-            yield from logs.follow(self._cluster, parts()[0], query, more)
+            def wake() -> None:
+                keeper.close()
+                changed.set()
+
+            yield from logs.follow(self._cluster, parts()[0], query, more, wake)
 
     def _remove(self, path: str, propagation: str = "Background") -> bool:
         return self._cluster.steady(partial(self._cluster.delete, "delete", path, propagation))

@@ -17,6 +17,7 @@ from xrun.schedulers.kubernetes.client import Cluster
 from xrun.schedulers.kubernetes.lines import Position
 from xrun.schedulers.kubernetes.logs import Part, resumed
 from xrun.schedulers.kubernetes.objects import Found, Pod
+from xrun.schedulers.kubernetes.streams import Streams
 from xrun.schedulers.kubernetes.watching import Watcher
 from xrun.schedulers.logs import LogQuery
 
@@ -39,7 +40,7 @@ class Keeper:
     def __init__(self, cluster: Cluster, namespace: str, watcher: Watcher) -> None:
         self._cluster, self._namespace, self._watcher = cluster, namespace, watcher
         self._threads: dict[str, dict[str, threading.Thread]] = {}  # app -> pod's uid -> who keeps it
-        self._stopped = threading.Event()
+        self._streams = Streams()
 
     def look(self, found: Found, *, everything: bool = False) -> None:
         """Begins to keep the pods of an app that are about to be removed.
@@ -69,7 +70,7 @@ class Keeper:
 
     def close(self) -> None:
         """Gives up what is not kept yet."""
-        self._stopped.set()
+        self._streams.close()
 
     def _keep(self, found: Found, pod: Pod) -> None:
         part = Part(pod, pod.containers[-1], False, self._namespace)
@@ -78,7 +79,7 @@ class Keeper:
         try:
             for name in pod.containers:
                 part = part._replace(container=name)
-                for line in resumed(self._cluster, part, LogQuery(), Position(), self._stopped):
+                for line in resumed(self._cluster, part, LogQuery(), Position(), self._streams):
                     stamp = b"" if not line.begins else f"{_stamp(line.second, line.time)} ".encode()
                     log.append(stamp + line.data)
                     size += len(log[-1])
@@ -87,8 +88,8 @@ class Keeper:
                 if log and not log[-1].endswith(b"\n"):
                     break  # nothing can be put behind it
             last = self._end_of(pod)
-            if self._stopped.is_set() and not last.ended:
-                return
+            if self._streams.closed.is_set():
+                return  # a part of a log would be in the way of one who reads it to its end
             kept.save(self._cluster, self._namespace, found.head, last, b"".join(log))
             self._watcher.keep(last._replace(owner=found.head["metadata"]["uid"]), found.name)
         except XrunError:
@@ -101,7 +102,7 @@ class Keeper:
             last, is_gone = self._watcher.last(pod.uid)
             if last is not None and (last.ended or last.over):
                 return last
-            if is_gone or time.monotonic() > end or self._stopped.wait(0.05):
+            if is_gone or time.monotonic() > end or self._streams.closed.wait(0.05):
                 return last or pod
 
 

@@ -7,15 +7,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
 from xrun.errors import BackendUnavailable
 from xrun.schedulers.kubernetes import kept, objects
-from xrun.schedulers.kubernetes.client import AWAY, POD, Cluster, Refused, Stream
+from xrun.schedulers.kubernetes.client import AWAY, POD, Cluster, Refused
 from xrun.schedulers.kubernetes.lines import Line, Position, parse
 from xrun.schedulers.kubernetes.objects import Found, Pod
+from xrun.schedulers.kubernetes.streams import Streams
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery
 from xrun.schedulers.logs import Stream as Output
 
@@ -23,6 +25,7 @@ _RETRY, _QUEUED = 0.3, 256
 _IDLE = 120.0  # seconds without a byte after which a log is asked for anew, in case the line was cut unheard
 _KEEPS = 0.5
 _NOT_YET = (400, 404)  # the container has not begun, or the pod is gone
+_LETS_GO = 2.0  # seconds that threads have to end when a follow is closed
 _AT_ONCE = 100  # logs that are read side by side; more are read in groups
 
 
@@ -53,7 +56,10 @@ class Part(NamedTuple):
 
 
 More = Callable[[set[tuple[str, str]]], Sequence[Part] | None]
-"""Given the logs that are followed or done, those there are beside them; None once there won't be any. May wait."""
+"""Given the logs that are followed or done, those there are beside them; None once there won't be any.
+
+It waits for a change first, and may find none.
+"""
 
 
 def parts_of(found: Found, namespace: str, query: LogQuery) -> list[Part]:
@@ -78,8 +84,18 @@ def read(cluster: Cluster, parts: Sequence[Part], query: LogQuery) -> Iterator[L
         yield from heapq.merge(*(_chunks(cluster, part, query) for part in some), key=lambda chunk: chunk.time)
 
 
-def follow(cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More) -> Iterator[LogChunk]:
-    """What containers wrote and write, until the app has ended and all is read."""
+def follow(
+    cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More, wake: Callable[[], None]
+) -> Iterator[LogChunk]:
+    """What containers wrote and write, until the app has ended and all is read.
+
+    Args:
+        cluster: where.
+        parts: the logs there are.
+        query: which part of them.
+        more: see `More`.
+        wake: ends its waiting; called when nothing more is read.
+    """
     positions = {part.key: Position() for part in parts}
 
     def history(part: Part) -> Iterator[LogChunk]:
@@ -88,10 +104,10 @@ def follow(cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More)
 
     for i in range(0, len(parts), _AT_ONCE):
         yield from heapq.merge(*map(history, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)
-    with _Followers(cluster, query) as followers:
+    with _Followers(cluster, query, wake) as followers:
         for part in parts:
             followers.add(part, positions[part.key])
-        threading.Thread(target=followers.watch, args=(more,), name="xrun-kubernetes-logs", daemon=True).start()
+        followers.watch(more)
         yield CAUGHT_UP
         yield from followers.chunks()
 
@@ -99,25 +115,29 @@ def follow(cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More)
 class _Followers:
     """A thread for each log that is followed, and the queue that they fill."""
 
-    def __init__(self, cluster: Cluster, query: LogQuery) -> None:
-        self._cluster, self._query = cluster, query
+    def __init__(self, cluster: Cluster, query: LogQuery, wake: Callable[[], None]) -> None:
+        self._cluster, self._query, self._wake = cluster, query, wake
         self._queue: queue.Queue[LogChunk | BaseException | None] = queue.Queue(_QUEUED)
         self._lock = threading.Lock()
         self._known: set[tuple[str, str]] = set()
         self._latest: dict[tuple[str, int, str], threading.Event] = {}  # replica -> its last attempt is read
         self._open = 1  # the watcher counts as one
-        self._stopped = threading.Event()
-        self._streams: set[Stream] = set()
+        self._streams = Streams()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> _Followers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:
-            stream.hang_up()
+        """Ends all threads; one that waits for an answer of a cluster that is away ends by itself later."""
+        self._streams.close()
+        self._wake()
+        with suppress(queue.Empty):  # who waits for room is to see that nobody reads
+            while True:
+                self._queue.get_nowait()
+        end = time.monotonic() + _LETS_GO
+        for thread in self._threads:  # grows until the watcher has ended
+            thread.join(max(0.0, end - time.monotonic()))
 
     def add(self, part: Part, position: Position) -> None:
         """Follows one more log from a position on."""
@@ -128,13 +148,20 @@ class _Followers:
             self._open += 1
             before, done = self._latest.get(part.replica), threading.Event()
             self._latest[part.replica] = done
-        follow_one = partial(self._follow, part, position, before, done)
-        threading.Thread(target=follow_one, name="xrun-kubernetes-log", daemon=True).start()
+        self._start("xrun-kubernetes-log", partial(self._follow, part, position, before, done))
 
     def watch(self, more: More) -> None:
         """Adds logs of pods that are made meanwhile, until there won't be any."""
+        self._start("xrun-kubernetes-logs", partial(self._watch, more))
+
+    def _start(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _watch(self, more: More) -> None:
         try:
-            while not self._stopped.is_set():
+            while not self._streams.closed.is_set():
                 found = more(set(self._known))
                 if found is None:
                     break
@@ -156,10 +183,9 @@ class _Followers:
 
     def _follow(self, part: Part, position: Position, before: threading.Event | None, done: threading.Event) -> None:
         try:
-            while before is not None and not before.wait(1):  # the attempt before comes first
-                if self._stopped.is_set():
-                    return
-            for line in resumed(self._cluster, part, self._query, position, self._stopped, self._streams):
+            if before is not None:
+                before.wait()  # the attempt before comes first
+            for line in resumed(self._cluster, part, self._query, position, self._streams):
                 if not self._put(_chunk(part, line)):
                     return
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -176,7 +202,7 @@ class _Followers:
             self._put(None)
 
     def _put(self, item: LogChunk | BaseException | None) -> bool:
-        while not self._stopped.is_set():
+        while not self._streams.closed.is_set():
             try:
                 self._queue.put(item, timeout=1)
                 return True
@@ -185,15 +211,9 @@ class _Followers:
         return False
 
 
-def resumed(
-    cluster: Cluster,
-    part: Part,
-    query: LogQuery,
-    position: Position,
-    stopped: threading.Event,
-    streams: set[Stream] | None = None,
-) -> Iterator[Line]:
+def resumed(cluster: Cluster, part: Part, query: LogQuery, position: Position, streams: Streams) -> Iterator[Line]:
     """Lines after a position, to the end of the container, whatever happens to the connection."""
+    stopped = streams.closed
     lost, restarts = 0.0, part.pod.restarted
     while not stopped.is_set():
         try:
@@ -252,7 +272,7 @@ def _lines(
     *,
     follow_: bool,
     previous: bool = False,
-    streams: set[Stream] | None = None,
+    streams: Streams | None = None,
 ) -> Iterator[Line]:
     """The log of one container that a query is about, from a position on; a container that is gone has none."""
     first = position.since(int(query.since) if query.since is not None else None)
@@ -269,7 +289,7 @@ def _asked(
     first: int | None,
     follow_: bool,
     previous: bool,
-    streams: set[Stream] | None,
+    streams: Streams | None,
 ) -> Iterator[Line]:
     if part.is_kept:
         yield from (
@@ -285,14 +305,11 @@ def _asked(
     asked |= {"previous": "true"} if previous else {}
     path = cluster.path(POD, part.namespace, part.pod.name, "log")
     try:
-        with cluster.stream("read a log", path, asked, _IDLE) as stream:
-            if streams is not None:
-                streams.add(stream)
-            try:
-                yield from parse(stream)
-            finally:
-                if streams is not None:
-                    streams.discard(stream)
+        with (
+            cluster.stream("read a log", path, asked, _IDLE) as stream,
+            streams.held(stream) if streams is not None else nullcontext(),
+        ):
+            yield from parse(stream)
     except Refused as error:
         if error.status not in _NOT_YET:
             raise

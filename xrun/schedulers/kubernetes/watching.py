@@ -10,13 +10,15 @@ from typing import Any
 
 from xrun.errors import BackendUnavailable
 from xrun.schedulers.kubernetes import labels, objects
-from xrun.schedulers.kubernetes.client import AWAY, CONFIG_MAP, JOB, JOBSET, POD, Cluster, Refused, Stream
+from xrun.schedulers.kubernetes.client import AWAY, CONFIG_MAP, JOB, JOBSET, POD, Cluster, Refused
 from xrun.schedulers.kubernetes.objects import Found, Pod
+from xrun.schedulers.kubernetes.streams import Streams
 
 _WATCHED = (JOB, JOBSET, POD)
 _NAMED = 40  # apps that a selector names; more are all that are there
 _SECONDS = 240  # of one watch, after which the API server is asked again
 _PAUSE, _LONGEST_PAUSE = 0.2, 2.0
+_LETS_GO = 1.0  # seconds that threads have to end
 _GONE, _NOT_THERE = 410, 404
 
 
@@ -81,8 +83,8 @@ class Watcher:
         self._kept: dict[str, Pod] = {}
         self._dirty: set[str] = set()
         self._error: Exception | None = None
-        self._stopped = threading.Event()
-        self._streams: set[Stream] = set()
+        self._streams = Streams()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Watcher:
         """Raises what the first lists raise."""
@@ -92,15 +94,15 @@ class Watcher:
         for kind, version in versions.items():
             if version:
                 follow = partial(self._follow, kind, version)
-                threading.Thread(target=follow, name=f"xrun-kubernetes-{kind}", daemon=True).start()
+                self._threads.append(threading.Thread(target=follow, name=f"xrun-kubernetes-{kind}", daemon=True))
+                self._threads[-1].start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:
-            stream.hang_up()
+        self._streams.close()
+        end = time.monotonic() + _LETS_GO
+        for thread in self._threads:  # one that waits for a cluster that is away ends by itself later
+            thread.join(max(0.0, end - time.monotonic()))
 
     def take(self) -> set[str]:
         """Names of the apps of which something changed since the last call.
@@ -164,21 +166,18 @@ class Watcher:
         return listed.version
 
     def _follow(self, kind: str, version: str) -> None:
-        lost, pause = 0.0, _PAUSE
-        while not self._stopped.is_set():
+        lost, pause, stopped = 0.0, _PAUSE, self._streams.closed
+        while not stopped.is_set():
             try:
                 if not version:
                     version = self._list(kind)
                 with self._cluster.watch(kind, self._namespace, self._selector, version, _SECONDS) as stream:
                     lost, pause = 0.0, _PAUSE
-                    self._streams.add(stream)
-                    try:
+                    with self._streams.held(stream):
                         for line in stream.lines():
                             version = self._event(kind, self._cluster.event(kind, line)) or version
-                            if self._stopped.is_set():
+                            if stopped.is_set():
                                 return
-                    finally:
-                        self._streams.discard(stream)
             except Refused as error:
                 version = ""
                 if error.status != _GONE:
@@ -190,7 +189,7 @@ class Watcher:
                 if time.monotonic() - lost > AWAY:
                     self._fail(error)
                     return
-                self._stopped.wait(pause)
+                stopped.wait(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - raised where it is read
                 self._fail(error)
