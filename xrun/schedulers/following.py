@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from xrun.schedulers.logs import LogChunk
+from xrun.schedulers.logs import CAUGHT_UP, LogChunk
+from xrun.schedulers.streams import Streams
 
 _QUEUED = 256
+_LETS_GO = 2.0  # seconds that threads have to end when a follow is closed
 
 
 class Followed(Protocol):
@@ -25,55 +29,6 @@ class Followed(Protocol):
         """Tells the replica's logs from others'."""
 
 
-class Stop:
-    """Tells readers to stop: those that wait for a time as well as those that wait for bytes."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._read: dict[int, Callable[[], None]] = {}
-
-    def is_set(self) -> bool:
-        """Whether they are to stop."""
-        return self._event.is_set()
-
-    def wait(self, timeout: float) -> bool:
-        """Waits some seconds, or until they are to stop; whether they are."""
-        return self._event.wait(timeout)
-
-    def set(self) -> None:
-        """Stops them."""
-        with self._lock:
-            self._event.set()
-            read = list(self._read.values())
-        for hang_up in read:
-            hang_up()
-
-    @contextmanager
-    def ends(self, response: Any) -> Iterator[None]:
-        """While an answer is read; it ends when readers are to stop.
-
-        Args:
-            response: urllib3's.
-        """
-
-        def hang_up() -> None:
-            # urllib3 before 2.3 can't shut an answer down, and closing it may wait for whoever reads it
-            with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
-                getattr(response, "shutdown", response.close)()
-
-        with self._lock:
-            self._read[id(response)] = hang_up
-            late = self._event.is_set()
-        try:
-            if late:
-                hang_up()
-            yield
-        finally:
-            with self._lock:
-                self._read.pop(id(response), None)
-
-
 T = TypeVar("T", bound=Followed)
 
 
@@ -81,28 +36,31 @@ class Followers(Generic[T]):
     """Follows logs, and those that are made meanwhile, until there won't be any more.
 
     Args:
-        name: the system's, for the names of threads.
-        read: what is read of one log, to its end, whatever happens to the connection.
-        more: given the keys of the logs that are followed or done, those there are beside them, after a change or
-            some seconds; None once there won't be any.
+        system: for the names of threads.
+        read: what is read of one log, to its end, whatever happens to the connection; its streams are to be held.
+        more: given the keys of the logs that are followed or done, those there are beside them; None once there won't
+            be any. It waits for a change first, and may find none.
+        wake: ends its waiting; called when nothing more is read.
     """
 
     def __init__(
         self,
-        name: str,
-        read: Callable[[T, Stop], Iterator[LogChunk]],
-        more: Callable[[set[Hashable]], Sequence[T] | None],
+        system: str,
+        read: Callable[[T, Streams], Iterator[LogChunk]],
+        more: Callable[[set[Any]], Sequence[T] | None],
+        wake: Callable[[], None],
     ) -> None:
-        self._name, self._read, self._more = name, read, more
+        self._system, self._read, self._more, self._wake = system, read, more, wake
         self._queue: queue.Queue[LogChunk | BaseException | None] = queue.Queue(_QUEUED)
         self._lock = threading.Lock()
         self._known: set[Hashable] = set()
-        self._latest: dict[Hashable, threading.Event] = {}  # replica -> the last of its attempts is read
+        self._latest: dict[Hashable, threading.Event] = {}  # replica -> its last attempt is read
         self._open = 1  # the watcher counts as one
-        self._stop = Stop()
+        self._streams = Streams()
+        self._threads: list[threading.Thread] = []
 
     def chunks(self, there: Iterable[T]) -> Iterator[LogChunk]:
-        """What comes, until all have ended. All threads stop when nobody reads on.
+        """`CAUGHT_UP`, and what comes, until all have ended.
 
         Args:
             there: the logs there are, attempts of one replica in order.
@@ -110,13 +68,30 @@ class Followers(Generic[T]):
         try:
             for one in there:
                 self._add(one)
-            threading.Thread(target=self._watch, name=f"xrun-{self._name}-logs", daemon=True).start()
+            self._start("logs", self._watch)
+            yield CAUGHT_UP
             while (item := self._queue.get()) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
         finally:
-            self._stop.set()
+            self._close()
+
+    def _close(self) -> None:
+        """Ends all threads; one that waits for an answer of a system that is away ends by itself later."""
+        self._streams.close()
+        self._wake()
+        with suppress(queue.Empty):  # who waits for room is to see that nobody reads
+            while True:
+                self._queue.get_nowait()
+        end = time.monotonic() + _LETS_GO
+        for thread in self._threads:  # grows until the watcher has ended
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _start(self, what: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=f"xrun-{self._system}-{what}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _add(self, one: T) -> None:
         with self._lock:
@@ -126,12 +101,11 @@ class Followers(Generic[T]):
             self._open += 1
             before, done = self._latest.get(one.replica_key), threading.Event()
             self._latest[one.replica_key] = done
-        words = (one, before, done)
-        threading.Thread(target=self._follow, args=words, name=f"xrun-{self._name}-log", daemon=True).start()
+        self._start("log", partial(self._follow, one, before, done))
 
     def _watch(self) -> None:
         try:
-            while not self._stop.is_set() and (found := self._more(set(self._known))) is not None:
+            while not self._streams.closed.is_set() and (found := self._more(set(self._known))) is not None:
                 for one in found:
                     self._add(one)
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -140,10 +114,9 @@ class Followers(Generic[T]):
 
     def _follow(self, one: T, before: threading.Event | None, done: threading.Event) -> None:
         try:
-            while before is not None and not before.wait(1):  # the attempt before comes first
-                if self._stop.is_set():
-                    return
-            for chunk in self._read(one, self._stop):
+            if before is not None:
+                before.wait()  # the attempt before comes first
+            for chunk in self._read(one, self._streams):
                 if not self._put(chunk):
                     return
         except Exception as error:  # noqa: BLE001 - raised where it is read
@@ -160,7 +133,7 @@ class Followers(Generic[T]):
             self._put(None)
 
     def _put(self, item: LogChunk | BaseException | None) -> bool:
-        while not self._stop.is_set():
+        while not self._streams.closed.is_set():
             try:
                 self._queue.put(item, timeout=1)
                 return True

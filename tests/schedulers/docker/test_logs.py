@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pytest
@@ -64,7 +64,7 @@ def test_of_the_last_lines_little_more_is_read(runner: Runner, follow: bool, mon
     read = list[object]()
     frames = docker_logs._frames
 
-    def counted(stream: object) -> Iterator[object]:
+    def counted(stream: Iterable[bytes]) -> Iterator[object]:
         for message in frames(stream):
             read.append(message)
             yield message

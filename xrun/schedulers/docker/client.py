@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from xrun.errors import BackendError, BackendUnavailable
+from xrun.schedulers.streams import Stream
 
 _LIBRARY, _UNREACHABLE, _REFUSED, _CONTEXT = "XR120", "XR121", "XR122", "XR123"
 _TIMEOUT = 60
@@ -98,7 +99,7 @@ class Engine:
             raise self._unavailable(error) from error
 
     @contextmanager
-    def logs(self, container: str, params: dict[str, Any]) -> Iterator[Any]:
+    def logs(self, container: str, params: dict[str, Any]) -> Iterator[Stream]:
         """The raw body of ``GET /containers/ID/logs``, to be read from; the SDK's own call drops which stream it was.
 
         Raises:
@@ -114,7 +115,7 @@ class Engine:
                 if response.status_code >= 400:
                     raise Refused(f"docker can't read the log: {response.text.strip()}", response.status_code)
                 try:
-                    yield response.raw
+                    yield Stream(response.raw)
                 except urllib3.exceptions.HTTPError as error:
                     raise self._unavailable(error) from error
 

@@ -51,7 +51,6 @@ class Changes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = True
-        self._changed.set()  # for whoever waits
         if self._stream is not None:
             with contextlib.suppress(AttributeError, OSError):  # it has ended by itself
                 self._stream.close()
@@ -67,6 +66,10 @@ class Changes:
             self._again = [time.monotonic() + delay for delay in _AGAIN]
         elif self._again and time.monotonic() >= self._again[0]:
             self._again.pop(0)
+
+    def wake(self) -> None:
+        """Ends the waiting."""
+        self._changed.set()
 
     def _listen(self) -> None:
         while not self._ended:

@@ -6,7 +6,7 @@ import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from xrun.errors import InvalidJob, InvalidValue
@@ -195,16 +195,13 @@ class Jobs:
                 ended = is_terminal(there.status.state) if (there := self._bulk(app_id)) else True
                 return ended, self._wanted(app_id, query)
 
-            def more(known: set[Hashable]) -> Sequence[Seen] | None:
+            def more(known: set[str]) -> Sequence[Seen] | None:
+                changes.wait(_LOOK_AGAIN)
                 ended, there = patience.ask(look) or (False, [])
                 fresh = [c for c in there if c.id not in known]
-                if ended and not fresh:
-                    return None
-                if not fresh:
-                    changes.wait(_LOOK_AGAIN)
-                return fresh
+                return None if ended and not fresh else fresh
 
-            yield from logs.follow(self._engine, parts, query, more)
+            yield from logs.follow(self._engine, parts, query, more, changes.wake)
 
     def _bulk(self, app_id: str) -> AppDescription | None:
         found = self._find(app_id)

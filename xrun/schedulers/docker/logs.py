@@ -9,7 +9,8 @@ from __future__ import annotations
 import collections
 import heapq
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,15 +20,15 @@ from xrun.schedulers.docker.client import Engine, Refused
 from xrun.schedulers.docker.containers import CONFLICT, NOT_THERE
 from xrun.schedulers.docker.events import AWAY
 from xrun.schedulers.docker.labels import Seen
-from xrun.schedulers.following import Followers, Stop
-from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
+from xrun.schedulers.following import Followers
+from xrun.schedulers.logs import LogChunk, LogQuery, Stream
+from xrun.schedulers.streams import Streams
 
 _HEAD = 8
 _PIECE = 16384
 _STREAMS = {1: Stream.STDOUT, 2: Stream.STDERR}
 _RETRY = 0.5
 _OUT_OF_ORDER = 5  # seconds that one thread of the engine may lag behind another with what it has given a time
-_BLOCK = 65536
 
 
 class _Message(NamedTuple):
@@ -50,7 +51,11 @@ def read(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[Log
 
 
 def follow(
-    engine: Engine, parts: Sequence[Seen], query: LogQuery, more: Callable[[set[Hashable]], Sequence[Seen] | None]
+    engine: Engine,
+    parts: Sequence[Seen],
+    query: LogQuery,
+    more: Callable[[set[str]], Sequence[Seen] | None],
+    wake: Callable[[], None],
 ) -> Iterator[LogChunk]:
     """What containers wrote and write, until the app has ended and all is read.
 
@@ -59,6 +64,7 @@ def follow(
         parts: the containers there are.
         query: which part of it.
         more: as `Followers` takes it.
+        wake: the same.
     """
     positions: dict[str, _Position] = collections.defaultdict(_Position)
     try:
@@ -69,12 +75,11 @@ def follow(
     except BackendUnavailable:
         if query.tail is not None:  # what is skipped at the beginning isn't known yet
             raise
-    yield CAUGHT_UP
 
-    def rest(c: Seen, stop: Stop) -> Iterator[LogChunk]:
-        return (_chunk(c, m) for m in _resumed(engine, c, query, positions[c.id], stop))
+    def rest(c: Seen, streams: Streams) -> Iterator[LogChunk]:
+        return (_chunk(c, m) for m in _resumed(engine, c, query, positions[c.id], streams))
 
-    yield from Followers("docker", rest, more).chunks(parts)
+    yield from Followers("docker", rest, more, wake).chunks(parts)
 
 
 class _Position:
@@ -125,12 +130,12 @@ def _merged(engine: Engine, parts: Sequence[Seen], query: LogQuery) -> Iterator[
         yield m, c
 
 
-def _resumed(engine: Engine, c: Seen, query: LogQuery, position: _Position, stop: Stop) -> Iterator[_Message]:
+def _resumed(engine: Engine, c: Seen, query: LogQuery, position: _Position, streams: Streams) -> Iterator[_Message]:
     """Messages after a position, to the end of the container, whatever happens to the connection."""
     lost = 0.0
-    while not stop.is_set():
+    while not streams.closed.is_set():
         try:
-            for m in _messages(engine, c, query, stop=stop, again=position.read_again()):
+            for m in _messages(engine, c, query, streams=streams, again=position.read_again()):
                 lost = 0.0
                 if position.passes(m):
                     yield m
@@ -143,7 +148,7 @@ def _resumed(engine: Engine, c: Seen, query: LogQuery, position: _Position, stop
             lost = lost or time.monotonic()
             if time.monotonic() - lost > AWAY:
                 raise
-        stop.wait(_RETRY)
+        streams.closed.wait(_RETRY)
 
 
 def _runs(engine: Engine, c: Seen) -> bool:
@@ -184,7 +189,13 @@ def _so_far(engine: Engine, c: Seen, query: LogQuery) -> Iterator[_Message]:
 
 
 def _messages(
-    engine: Engine, c: Seen, query: LogQuery, *, stop: Stop | None = None, again: str = "", last: int | None = None
+    engine: Engine,
+    c: Seen,
+    query: LogQuery,
+    *,
+    streams: Streams | None = None,
+    again: str = "",
+    last: int | None = None,
 ) -> Iterator[_Message]:
     """The log of one container that a query is about; a container that is gone has none.
 
@@ -192,7 +203,7 @@ def _messages(
         engine: where.
         c: the container.
         query: which part of its log.
-        stop: wait for more until it ends, or this says to stop.
+        streams: wait for more until it ends, or these are closed.
         again: from when on instead of the query's time, if part of it was read before.
         last: only so many messages from the end.
     """
@@ -203,22 +214,22 @@ def _messages(
         "stdout": query.stream is not Stream.STDERR,
         "stderr": query.stream is not Stream.STDOUT,
         "timestamps": True,
-        "follow": stop is not None,
+        "follow": streams is not None,
         "since": since,
         "until": f"{query.until:.9f}" if query.until is not None else "0",
         "tail": "all" if last is None else str(last),
     }
     try:
-        with engine.logs(c.id, params) as stream, (stop or Stop()).ends(stream):
+        with engine.logs(c.id, params) as stream, streams.held(stream) if streams is not None else nullcontext():
             yield from _frames(stream)
     except Refused as error:
         if error.status not in (NOT_THERE, CONFLICT):  # gone, or going
             raise
 
 
-def _frames(stream: Any) -> Iterator[_Message]:
+def _frames(blocks: Iterable[bytes]) -> Iterator[_Message]:
     cut: set[Stream] = set()
-    for head, body in _split(stream.stream(_BLOCK, decode_content=False)):
+    for head, body in _split(blocks):
         stamp, _, data = body.partition(b" ")
         which = _STREAMS.get(head, Stream.STDOUT)
         if which in cut:
@@ -228,7 +239,7 @@ def _frames(stream: Any) -> Iterator[_Message]:
         yield _Message(_padded(stamp.decode("ascii", "replace")), which, data)
 
 
-def _split(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+def _split(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """The whole frames in blocks that are cut anywhere: the first byte of each head, and what follows the head."""
     held = b""
     for block in blocks:

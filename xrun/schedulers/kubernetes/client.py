@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 from xrun import __version__
 from xrun.errors import BackendError, BackendUnavailable
+from xrun.schedulers.streams import Stream
 
 T = TypeVar("T")
 
@@ -71,38 +71,6 @@ class Listed(NamedTuple):
 
     items: list[dict[str, Any]]
     version: str
-
-
-class Stream:
-    """An answer that comes bit by bit.
-
-    Args:
-        response: the connection library's.
-    """
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.stream(1 << 16, decode_content=False)
-
-    def lines(self) -> Iterator[bytes]:
-        """Its lines, each without its end."""
-        rest = b""
-        for data in self:
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
-
-    def hang_up(self) -> None:
-        """Ends it, whoever reads it."""
-        end = getattr(self._response, "shutdown", None)  # urllib3 has it since 2.3
-        try:
-            if end is not None:
-                end()
-            elif (connection := self._response.connection) is not None:
-                connection.sock.shutdown(socket.SHUT_RDWR)
-        except (OSError, ValueError, RuntimeError, AttributeError):
-            return  # it has ended by itself
 
 
 class Cluster:

@@ -187,7 +187,7 @@ class Jobs:
                 changed.clear()
                 followed = {uid for uid, _ in known}
                 there, ended = parts()
-                fresh = [p for p in there if p.key not in known and not (p.is_kept and p.pod.uid in followed)]
+                fresh = [p for p in there if p.log_key not in known and not (p.is_kept and p.pod.uid in followed)]
                 if ended and not fresh:
                     keeper.finish(name)
                     return None

@@ -17,9 +17,9 @@ from xrun.schedulers.kubernetes.client import Cluster
 from xrun.schedulers.kubernetes.lines import Position
 from xrun.schedulers.kubernetes.logs import Part, resumed
 from xrun.schedulers.kubernetes.objects import Found, Pod
-from xrun.schedulers.kubernetes.streams import Streams
 from xrun.schedulers.kubernetes.watching import Watcher
 from xrun.schedulers.logs import LogQuery
+from xrun.schedulers.streams import Streams
 
 MOST = 64
 """Pods of an app that are kept; a thousand that are stopped at once would be more than a cluster should hold."""

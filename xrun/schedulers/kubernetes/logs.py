@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import collections
 import heapq
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import partial
 from typing import NamedTuple
 
 from xrun.errors import BackendUnavailable
+from xrun.schedulers.following import Followers
 from xrun.schedulers.kubernetes import kept, objects
 from xrun.schedulers.kubernetes.client import AWAY, POD, Cluster, Refused
 from xrun.schedulers.kubernetes.lines import Line, Position, parse
 from xrun.schedulers.kubernetes.objects import Found, Pod
-from xrun.schedulers.kubernetes.streams import Streams
-from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery
+from xrun.schedulers.logs import LogChunk, LogQuery
 from xrun.schedulers.logs import Stream as Output
+from xrun.schedulers.streams import Streams
 
-_RETRY, _QUEUED = 0.3, 256
+_RETRY = 0.3
 _IDLE = 120.0  # seconds without a byte after which a log is asked for anew, in case the line was cut unheard
 _KEEPS = 0.5
 _NOT_YET = (400, 404)  # the container has not begun, or the pod is gone
-_LETS_GO = 2.0  # seconds that threads have to end when a follow is closed
 _AT_ONCE = 100  # logs that are read side by side; more are read in groups
 
 
@@ -45,21 +43,14 @@ class Part(NamedTuple):
     namespace: str
 
     @property
-    def key(self) -> tuple[str, str]:
+    def log_key(self) -> tuple[str, str]:
         """Which log this is."""
         return self.pod.uid, self.container
 
     @property
-    def replica(self) -> tuple[str, int, str]:
+    def replica_key(self) -> tuple[str, int, str]:
         """The replica's container of which this is one attempt."""
         return self.pod.role, self.pod.replica, self.container
-
-
-More = Callable[[set[tuple[str, str]]], Sequence[Part] | None]
-"""Given the logs that are followed or done, those there are beside them; None once there won't be any.
-
-It waits for a change first, and may find none.
-"""
 
 
 def parts_of(found: Found, namespace: str, query: LogQuery) -> list[Part]:
@@ -85,7 +76,11 @@ def read(cluster: Cluster, parts: Sequence[Part], query: LogQuery) -> Iterator[L
 
 
 def follow(
-    cluster: Cluster, parts: Sequence[Part], query: LogQuery, more: More, wake: Callable[[], None]
+    cluster: Cluster,
+    parts: Sequence[Part],
+    query: LogQuery,
+    more: Callable[[set[tuple[str, str]]], Sequence[Part] | None],
+    wake: Callable[[], None],
 ) -> Iterator[LogChunk]:
     """What containers wrote and write, until the app has ended and all is read.
 
@@ -93,122 +88,22 @@ def follow(
         cluster: where.
         parts: the logs there are.
         query: which part of them.
-        more: see `More`.
-        wake: ends its waiting; called when nothing more is read.
+        more: as `Followers` takes it.
+        wake: the same.
     """
-    positions = {part.key: Position() for part in parts}
+    positions: dict[tuple[str, str], Position] = collections.defaultdict(Position)
 
     def history(part: Part) -> Iterator[LogChunk]:
-        for line in _lines(cluster, part, query, positions[part.key], follow_=False):
+        for line in _lines(cluster, part, query, positions[part.log_key], follow_=False):
             yield _chunk(part, line)
 
     for i in range(0, len(parts), _AT_ONCE):
         yield from heapq.merge(*map(history, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)
-    with _Followers(cluster, query, wake) as followers:
-        for part in parts:
-            followers.add(part, positions[part.key])
-        followers.watch(more)
-        yield CAUGHT_UP
-        yield from followers.chunks()
 
+    def rest(part: Part, streams: Streams) -> Iterator[LogChunk]:
+        return (_chunk(part, line) for line in resumed(cluster, part, query, positions[part.log_key], streams))
 
-class _Followers:
-    """A thread for each log that is followed, and the queue that they fill."""
-
-    def __init__(self, cluster: Cluster, query: LogQuery, wake: Callable[[], None]) -> None:
-        self._cluster, self._query, self._wake = cluster, query, wake
-        self._queue: queue.Queue[LogChunk | BaseException | None] = queue.Queue(_QUEUED)
-        self._lock = threading.Lock()
-        self._known: set[tuple[str, str]] = set()
-        self._latest: dict[tuple[str, int, str], threading.Event] = {}  # replica -> its last attempt is read
-        self._open = 1  # the watcher counts as one
-        self._streams = Streams()
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> _Followers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Ends all threads; one that waits for an answer of a cluster that is away ends by itself later."""
-        self._streams.close()
-        self._wake()
-        with suppress(queue.Empty):  # who waits for room is to see that nobody reads
-            while True:
-                self._queue.get_nowait()
-        end = time.monotonic() + _LETS_GO
-        for thread in self._threads:  # grows until the watcher has ended
-            thread.join(max(0.0, end - time.monotonic()))
-
-    def add(self, part: Part, position: Position) -> None:
-        """Follows one more log from a position on."""
-        with self._lock:
-            if part.key in self._known:
-                return
-            self._known.add(part.key)
-            self._open += 1
-            before, done = self._latest.get(part.replica), threading.Event()
-            self._latest[part.replica] = done
-        self._start("xrun-kubernetes-log", partial(self._follow, part, position, before, done))
-
-    def watch(self, more: More) -> None:
-        """Adds logs of pods that are made meanwhile, until there won't be any."""
-        self._start("xrun-kubernetes-logs", partial(self._watch, more))
-
-    def _start(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _watch(self, more: More) -> None:
-        try:
-            while not self._streams.closed.is_set():
-                found = more(set(self._known))
-                if found is None:
-                    break
-                for part in found:
-                    self.add(part, Position())
-        except Exception as error:  # noqa: BLE001 - raised where it is read
-            self._put(error)
-        self._close_one()
-
-    def chunks(self) -> Iterator[LogChunk]:
-        """What comes, until all have ended."""
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _follow(self, part: Part, position: Position, before: threading.Event | None, done: threading.Event) -> None:
-        try:
-            if before is not None:
-                before.wait()  # the attempt before comes first
-            for line in resumed(self._cluster, part, self._query, position, self._streams):
-                if not self._put(_chunk(part, line)):
-                    return
-        except Exception as error:  # noqa: BLE001 - raised where it is read
-            self._put(error)
-        finally:
-            done.set()
-            self._close_one()
-
-    def _close_one(self) -> None:
-        with self._lock:
-            self._open -= 1
-            last = self._open == 0
-        if last:
-            self._put(None)
-
-    def _put(self, item: LogChunk | BaseException | None) -> bool:
-        while not self._streams.closed.is_set():
-            try:
-                self._queue.put(item, timeout=1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    yield from Followers("kubernetes", rest, more, wake).chunks(parts)
 
 
 def resumed(cluster: Cluster, part: Part, query: LogQuery, position: Position, streams: Streams) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from xrun.errors import BackendUnavailable
 from xrun.schedulers.kubernetes import labels, objects
 from xrun.schedulers.kubernetes.client import AWAY, CONFIG_MAP, JOB, JOBSET, POD, Cluster, Refused
 from xrun.schedulers.kubernetes.objects import Found, Pod
-from xrun.schedulers.kubernetes.streams import Streams
+from xrun.schedulers.streams import Streams
 
 _WATCHED = (JOB, JOBSET, POD)
 _NAMED = 40  # apps that a selector names; more are all that are there
