@@ -35,7 +35,7 @@ step() { # step ROLE: runs it
   case $1 in
   0) _place="$PWD" _where="--nodes=4 --ntasks=4 --ntasks-per-node=1 --cpus-per-task=8" ;;
   esac
-  srun $_where --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
+  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
   export XRUN_RANK0_HOST_TRAINER="$(address "$SLURM_JOB_NODELIST")"

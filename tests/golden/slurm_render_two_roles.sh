@@ -50,7 +50,7 @@ step() { # step ROLE: runs it
   0) _place="$PWD" _where="--het-group=0 --nodes=4 --ntasks=4 --ntasks-per-node=1 --cpus-per-task=8" ;;
   1) secrets1; _place="$PWD" _where="--het-group=1 --nodes=1 --ntasks=1 --ntasks-per-node=1" ;;
   esac
-  srun $_where --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
+  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
   export XRUN_RANK0_HOST_TRAINER="$(address "$SLURM_JOB_NODELIST_HET_GROUP_0")"

@@ -18,6 +18,7 @@ from xrun.specs.serialize import from_dict
 from xrun.specs.states import AppState, is_terminal
 from xrun.specs.status import NONE, AppStatus, ReplicaStatus, RoleStatus
 
+_LOST = "what ran it was killed, slurmstepd or the shell beside it"
 _ERRORS = 32  # failed replicas whose last words are looked up
 
 
@@ -129,7 +130,8 @@ class Answer:
             left[0] -= 1
             name = f"{role.name}.{k}"
             detail = self._folder.read(f"{name}.error-{status.attempt}.json") or ""
-            status.error = outcome.error_line(detail) or self._folder.tail(f"{name}.err")
+            last = _LOST if known.word == "lost" else self._folder.tail(f"{name}.err")
+            status.error = outcome.error_line(detail) or last
             status.structured_error_msg = detail or NONE
         return status
 

@@ -21,7 +21,8 @@ class Replica:
         started: Unix time of the last start in this stay in the cluster, 0 if none.
         ended: Unix time of the end of that, 0 if none.
         code: its exit code, as a shell gives it.
-        word: ``stopped`` if it was told to end, ``again`` if it is tried again, else empty.
+        word: ``stopped`` if it was told to end, ``again`` if it is tried again, ``lost`` if what ran it was killed;
+            else empty.
     """
 
     attempt: int = -1

@@ -233,7 +233,7 @@ def _step(request: SlurmRequest) -> Iterator[str]:
         place = f'"$_folder/{workspace_name(request, role)}"' if role.workspace else '"$PWD"'
         yield f'  {r}) {secrets}_place={place} _where="{" ".join(flags)}" ;;'
     yield "  esac"
-    yield '  srun $_where --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"'
+    yield '  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"'
     yield "}"
 
 

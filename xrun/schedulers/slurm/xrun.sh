@@ -4,18 +4,21 @@
 # Names of variables begin with "_": whatever else there is in the environment is the user's.
 #
 # The two talk through srun. What a replica says on standard output comes out of the supervisor's pipe; a replica is to
-# stop when its standard input ends. Nobody polls, and neither needs slurmctld.
+# stop when its standard input ends. Neither needs slurmctld. If what carries that was killed, slurmstepd or the shell
+# that runs the replica, its end is put into the folder "lost", into which the supervisor looks every few seconds.
 
 # so that nothing of these names in the launcher's environment has a say
-unset _again _clock _code _exit _group _killer _over _pid _place _reader _scope _seen _spare _stop _stopped _trapped _up
-unset _verdict _watcher _where
+unset _again _clock _code _dead _exit _finder _group _killer _over _overlap _pid _place _reader _run _scope _seen _spare
+unset _stop _stopped _trapped _up _verdict _watcher _where
 
 replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
   _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
-  tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; }
+  tell() { echo "$1 $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $2"; } 2>/dev/null
+  _lose='echo "lost $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $_code $_word" >"$_lost.new" && mv "$_lost.new" "$_lost"'
+  _lost=$_folder/lost/$_role.$XRUN_REPLICA_ID
   # times and sizes of what was written, if they have changed
   _note='_now=$(stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
-  aside() { _log=$_log setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
+  aside() { _log=$_log _role=$_role _lost=$_lost setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
   end() { kill -KILL "-$1" || kill -KILL "$1"; } 2>/dev/null
   stop() { # stop [SIGNAL]: what ignores it is killed in the end
     [ -z "$_stopped" ] || return 0
@@ -28,6 +31,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
   trap '_trapped=1; stop' TERM # from Slurm, which sends it to the program too
   trap '_trapped=1; stop TERM' HUP
   trap '_trapped=1' USR1 USR2
+  trap : PIPE # slurmstepd is gone
   { trap - TERM HUP; read -r _ <&4; kill -HUP $$; } >/dev/null 2>&1 &
   _reader=$!
   while [ -z "$_stopped" ]; do
@@ -40,7 +44,8 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     "$@" >>"$_log.out" 2>>"$_log.err" 4<&- &
     _pid=$!
     [ -z "$_stopped" ] || kill -KILL $_pid
-    aside "_n=0 _pause=0.2; while sleep \$_pause; do $_note; _n=\$((_n + 1)); [ \$_n -lt 50 ] || _pause=1; done"
+    _lives="kill -0 $$ || { kill -KILL -$_pid; _code=137 _word=lost; $_lose; exit; }"
+    aside "_n=0 _pause=0.2; while sleep \$_pause; do $_note; $_lives; _n=\$((_n + 1)); [ \$_n -lt 50 ] || _pause=1; done"
     _watcher=$!
     wait $_pid
     _code=$?
@@ -57,7 +62,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
       echo failed >>"$_log.log" || exit
       tell end "$_code again"
     else
-      tell end "$_code $_stopped"
+      tell end "$_code $_stopped" || { _word=${_stopped:+lost}; eval "$_lose"; }
       break
     fi
   done
@@ -77,13 +82,23 @@ has() { case " $2 " in *" $1 "*) ;; *) false ;; esac; }
 less() { for _i in $2; do [ "$_i" = "$1" ] || echo "$_i"; done; }
 
 launch() { # launch ROLE...: a step each, which stops when its standard input ends
+  _run=$((_run + 1))
   for _i; do
-    _up="$_up $_i" _over=$(less $_i "$_over") _stop=$(less $_i "$_stop")
-    eval "_failed$_i=0 _ended$_i=0 _hold$_i="
+    _up="$_up $_i" _over=$(less $_i "$_over") _stop=$(less $_i "$_stop") _dead=$(less $_i "$_dead")
+    eval "_failed$_i=0 _ended$_i=0 _hold$_i= _run$_i=$_run"
     sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
-      step "$_i"
+      step "$_i" <&4 4<&- &
+      echo "step $_i $!"
+      wait $!
       echo "done $_i $?"
-    } >&3 &
+    } 4<&0 >&3 &
+  done
+}
+find_lost() { # what could not be said to us
+  while sleep 3; do
+    for _i in "$_folder"/lost/*[0-9]; do
+      [ ! -e "$_i" ] || { cat "$_i" >&3 && rm "$_i"; }
+    done
   done
 }
 
@@ -109,6 +124,12 @@ fail() { # fail ROLE REPLICA CODE: what its policy says
     [ $_i -le $_spare ] || { _exit=$3; finish FAILED $1 $2 $3; }
   fi
 }
+
+forget() { # forget ROLE: srun would wait for ever for a replica of which it can't hear
+  about $1
+  eval "_i=\$_ended$1"
+  [ $_i -lt $_replicas ] || ! has $1 "$_dead" || eval "kill \$_step$1"
+} 2>/dev/null
 
 ended() { # ended ROLE CODE: a step has
   _up=$(less $1 "$_up")
@@ -157,20 +178,33 @@ supervise() {
   trap 'echo cancel >&3' USR1
   trap 'echo limit >&3' USR2
   prepare
+  rm -rf "$_folder/lost" && mkdir "$_folder/lost" || exit
+  find_lost 2>/dev/null &
+  _finder=$!
   if [ -e "$_folder/cancelled" ]; then finish CANCELLED; else launch $_roles; fi
   while [ -n "$_up" ]; do
     read -r _what _role _k _attempt _time _code _word <&3 || continue
     case $_what in
-    start) say "start $_role $_k $_attempt $_time $_code" ;;
-    end)
+    start)
+      say "start $_role $_k $_attempt $_time $_code"
+      eval "_at${_role}_$_k=\$_run$_role.$_attempt"
+      ;;
+    end | lost)
+      eval "_i=\$_at${_role}_$_k _at${_role}_$_k= _now=\$_run$_role"
+      if [ $_what = lost ]; then
+        [ "$_i" = "$_now.$_attempt" ] || continue # it is known, or of a step before
+        _dead="$_dead $_role" _overlap=--overlap
+      fi
       say "end $_role $_k $_attempt $_time $_code $_word"
       [ "$_word" = again ] || eval "_ended$_role=\$((_ended$_role + 1))"
       if [ "$_word" = stopped ]; then
         has $_role "$_stop" || finish STOPPED # by Slurm
-      elif [ "$_code$_word" != 0 ] && [ "$_word$_verdict" = "" ]; then
+      elif [ "$_code$_word" != 0 ] && [ "$_word" != again ] && [ -z "$_verdict" ]; then
         has $_role "$_again" || fail $_role $_k $_code
       fi
+      forget $_role
       ;;
+    step) eval "_step$_role=$_k" ;;
     done) ended $_role $_k ;;
     hold)
       eval "_hold$_role=$_k"
@@ -184,7 +218,7 @@ supervise() {
     esac
   done
   trap - TERM
-  [ -z "$_clock" ] || kill $_clock 2>/dev/null
+  kill $_clock $_finder 2>/dev/null
   case $_verdict in
   KILLED) exit 143 ;;
   REQUEUE | STOPPED)
