@@ -137,8 +137,10 @@ def deadline(found: Found) -> float:
 def _final_losses(found: Found) -> list[Pod]:
     """Pods after which a Job has no attempt left."""
     spec = found.head.get("spec") or {}
-    limit = int(spec.get("backoffLimitPerIndex") or 0)
-    lost = [pod for pod in found.pods if pod.phase == "Failed" and pod.own >= limit and not pod.stopped]
+    rules = (spec.get("podFailurePolicy") or {}).get("rules") or []
+    limit = 0 if any(r.get("action") == "FailIndex" for r in rules) else int(spec.get("backoffLimitPerIndex") or 0)
+    failed = [pod for pod in found.pods if pod.phase == "Failed" and not pod.taken and not pod.stopped]
+    lost = [pod for pod in failed if pod.own >= limit]
     return lost if len(lost) > int(spec.get("maxFailedIndexes") or 0) else []
 
 

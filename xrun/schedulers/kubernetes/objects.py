@@ -36,6 +36,7 @@ class Pod(NamedTuple):
         stopped: since when it is to go; 0 if it isn't.
         containers: names of its containers, in the order in which they begin.
         restarted: how often its container was started anew.
+        taken: whether the cluster takes it away: its node is lost or drained, or others need the room.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Pod(NamedTuple):
     stopped: float = 0.0
     containers: Sequence[str] = (CONTAINER,)
     restarted: int = 0
+    taken: bool = False
 
     @property
     def over(self) -> bool:
@@ -199,6 +201,7 @@ def pod_of(raw: Mapping[str, Any]) -> Pod | None:
             created=seconds(meta.get("creationTimestamp")),
             stopped=seconds(meta.get("deletionTimestamp")),
             containers=[c["name"] for c in (*spec.get("initContainers", ()), *spec.get("containers", ()))],
+            taken=condition(raw, "DisruptionTarget") is not None,
         ),
         status,
     )
