@@ -70,6 +70,10 @@ GOLDENS: dict[str, tuple[AppDef, dict[str, Any]]] = {
         AppDef("queued", [sh("train", num_replicas=2, resource=Resource(cpu=0.5, memMB=512, devices={"a.io/nic": 2}))]),
         {"queue": "team", "queue_priority": "high", "topology_required": "rack", "priority_class": "batch"},
     ),
+    "kueue_jobset": (
+        AppDef("queued", [sh("train", num_replicas=2, resource=Resource(cpu=2)), sh("serve", "server")]),
+        {"queue": "team", "queue_priority": "high", "topology_preferred": "rack"},
+    ),
 }
 
 
