@@ -65,7 +65,7 @@ def of(pod: Pod) -> End:
 
 def waiting(pod: Pod) -> str:
     """Why a pod has not begun; empty if it has, or if that is as usual."""
-    if pod.phase != "Pending" or pod.reason in _USUAL or pod.stopped:
+    if pod.phase != "Pending" or pod.reason in _USUAL or pod.stopped or pod.ended:
         return ""
     return _why(pod.reason, pod.message)
 
