@@ -70,6 +70,21 @@ def test_each_end_is_an_attempt(runner: Runner, team: Team, kind: str, retries: 
 
 
 @pytest.mark.parametrize("how", ["evicted", "deleted"])
+def test_a_program_that_exits_with_0_has_done_its_work(runner: Runner, team: Team, how: str) -> None:
+    """Whoever stopped it: Kubernetes asks for nothing else. One that was stopped by a cancel is cancelled."""
+    role = sh("trap 'exit 0' TERM; echo ready; sleep 300 & wait", num_replicas=2)
+    handle = run(runner, role)
+    for k in (0, 1):
+        reaches(runner, handle, "ready", k=k)
+    end(team, how, next(pod for pod in living(team, handle, "main") if "-0-" in pod))
+    until(lambda: status(runner, handle).roles[0].replicas[0].state is AppState.SUCCEEDED)
+    assert status(runner, handle).state is AppState.RUNNING
+    runner.cancel(handle)
+    found = ends(runner, handle, AppState.CANCELLED)
+    assert found.roles[0].replicas[1].state is AppState.CANCELLED
+
+
+@pytest.mark.parametrize("how", ["evicted", "deleted"])
 def test_a_role_that_is_not_primary_and_is_taken_away(runner: Runner, team: Team, how: str) -> None:
     main = sh("while [ ! -e /tmp/fail ]; do sleep 0.1; done")
     side = role(1, "side", primary=False)
