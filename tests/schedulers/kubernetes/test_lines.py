@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,14 @@ def test_another_file_is_told_from_the_same() -> None:
     assert read_on(position, lines_of(103.0, 103.1)) == [103.0, 103.1]
     # an older one
     assert read_on(position, lines_of(99.0, 99.5)) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 41))
+def test_a_line_that_is_cut_anywhere(cut: int) -> None:
+    log = b"2026-01-01T00:00:00.123456789Z line 1\n" + b"2026-01-01T00:00:01.123456789Z line 2\n"
+    position = Position()
+    position.since()
+    given = [line.data for line in position.new(parse([log[: len(log) - cut]]))]
+    position.since()
+    given += [line.data for line in position.new(parse([log]))]
+    assert b"".join(given) == b"line 1\nline 2\n"

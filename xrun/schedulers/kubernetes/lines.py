@@ -64,8 +64,9 @@ def parse(pieces: Iterable[bytes]) -> Iterator[Line]:
 
 
 def _first(data: bytes) -> Line | None:
+    """Of a line that was cut; one of which only the time came will come again."""
     m = _STAMP.match(data)
-    if m is None:
+    if m is None or m.end() == len(data):
         return None
     second = _second(m[1], m[3])
     return Line(second, second + float(b"0." + m[2]), data[m.end() :], True)
