@@ -64,10 +64,11 @@ class Bench:
     # --- programs --------------------------------------------------------------------------------------------------
 
     def python(self, peer: str = "xrun") -> Path:
-        """The interpreter that has xrun, xrun with its extra docker, torchx or torch."""
+        """The interpreter that has xrun, xrun with its extra docker or kubernetes, torchx or torch."""
         make: dict[str, Callable[[], Path]] = {
             "xrun": environments.xrun_python,
             "docker": lambda: environments.xrun_python("docker"),
+            "kubernetes": lambda: environments.xrun_python("kubernetes"),
             "torchx": environments.torchx_python,
             "torch": lambda: environments.torch_python(self.torch_python_given),
         }

@@ -21,6 +21,7 @@ if not os.environ.get("XRUN_KUBERNETES_TESTS"):
         "contract/test_kubernetes.py",
         "systems/test_kubernetes_system.py",
         *(f"schedulers/kubernetes/test_{n}.py" for n in ("cluster", "connection", "ddp", "failures", "page", "probes")),
+        *(f"schedulers/kubernetes/test_{n}.py" for n in ("attempts", "kueue", "restarts")),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks.bench import Bench
-from benchmarks.cases import api, ddp, history, jobs, launch, logs, slurm, start, waiting, workspaces
+from benchmarks.cases import api, ddp, history, jobs, kubernetes, launch, logs, slurm, start, waiting, workspaces
 from benchmarks.report import Row
 
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -24,5 +24,6 @@ CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "latency": logs.latency,
     "workspace": workspaces.workspace,
     "slurm": slurm.slurm,
+    "kubernetes": kubernetes.kubernetes,
 }
 """name -> case; they run in this order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from xrun.specs.app import AppDef
 from xrun.specs.role import Role
 from xrun.specs.status import AppStatus
 
-__all__ = ["UNTIL_STOPPED", "Team", "ends", "meanwhile", "name_of", "reaches", "run", "says", "sh", "status"]
+__all__ = ["UNTIL_STOPPED", "Team", "ends", "evict", "meanwhile", "name_of", "reaches", "run", "says", "sh", "status"]
 
 UNTIL_STOPPED = "trap 'exit 143' TERM; echo ready; sleep 300 & wait; exit 9"
 """For Kubernetes, one that ended with 0 would have done its work, whoever stopped it."""
@@ -43,6 +44,13 @@ class Team(NamedTuple):
         kinds = "jobs,jobsets,pods,services,configmaps,secrets"
         chosen = f"--selector=xrun.dev/app-id={name_of(handle)}"
         return self.kubectl("get", kinds, chosen, "--output=name").split()
+
+
+def evict(team: Team, pod: str) -> None:
+    """Takes a pod away, as a drain does, or a cluster that needs the room."""
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{team.namespace}/pods/{pod}/eviction"
+    team.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(asked))
 
 
 def name_of(handle: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import Future
 from functools import partial
@@ -15,6 +14,7 @@ from tests.schedulers.kubernetes.jobs import (
     UNTIL_STOPPED,
     Team,
     ends,
+    evict,
     meanwhile,
     name_of,
     reaches,
@@ -138,7 +138,8 @@ def test_a_node_is_drained(runner: Runner, team: Team, kind: str) -> None:
     team.kubectl("uncordon", "node-1")
     if kind == "job":
         # only the pod that was taken away is made anew
-        until(lambda: status(runner, handle).roles[0].replicas[1].attempt == 1)
+        reaches(runner, handle, "again", k=1)
+        assert status(runner, handle).roles[0].replicas[1].attempt == 1
         assert status(runner, handle).roles[0].replicas[0].attempt == 0
         runner.cancel(handle)
     else:
@@ -258,10 +259,8 @@ def test_retries_are_not_used_up_by_the_cluster(runner: Runner, team: Team, tmp_
     handle = run(runner, role)
     for k in (0, 1):
         reaches(runner, handle, "ready", k=k)
-    for name in [pod["metadata"]["name"] for pod in team.pods(handle)]:
-        evict = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
-        path = f"/api/v1/namespaces/{team.namespace}/pods/{name}/eviction"
-        team.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(evict))
+    for pod in team.pods(handle):
+        evict(team, pod["metadata"]["name"])
     found = ends(runner, handle, FAILED, 120)
     assert "exit 4" in found.msg
     # taken away once, then two failures: the first and its one retry

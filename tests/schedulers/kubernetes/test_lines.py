@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,3 +78,39 @@ def test_what_has_no_time_is_not_the_programs() -> None:
 def test_times_with_a_zone() -> None:
     line = next(parse([b"2026-01-01T01:00:00.250000000+01:00 a\n"]))
     assert (line.second, line.time, line.data) == (1767225600, 1767225600.25, b"a\n")
+
+
+def lines_of(*moments: float) -> list[Line]:
+    return [Line(int(t), t, b"%r\n" % t, True) for t in moments]
+
+
+def read_on(position: Position, log: list[Line]) -> list[float]:
+    first = position.since()
+    return [line.time for line in position.new(line for line in log if first is None or line.second >= first)]
+
+
+def test_another_file_is_told_from_the_same() -> None:
+    position = Position()
+    assert position.is_new
+    assert read_on(position, lines_of(100.1, 100.2, 101.5)) == [100.1, 100.2, 101.5]
+    assert not position.is_new
+    assert read_on(position, lines_of(100.1, 100.2, 101.5)) == []
+    # of a container that was started anew
+    assert read_on(position, lines_of(101.7, 102.0)) == [101.7, 102.0]
+    # cut off at the front, since it had grown too large
+    assert read_on(position, lines_of(102.0, 102.3)) == [102.3]
+    # and cut off where nothing of what was given is left
+    assert read_on(position, lines_of(103.0, 103.1)) == [103.0, 103.1]
+    # an older one
+    assert read_on(position, lines_of(99.0, 99.5)) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 41))
+def test_a_line_that_is_cut_anywhere(cut: int) -> None:
+    log = b"2026-01-01T00:00:00.123456789Z line 1\n" + b"2026-01-01T00:00:01.123456789Z line 2\n"
+    position = Position()
+    position.since()
+    given = [line.data for line in position.new(parse([log[: len(log) - cut]]))]
+    position.since()
+    given += [line.data for line in position.new(parse([log]))]
+    assert b"".join(given) == b"line 1\nline 2\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import pytest
 
 from tests.schedulers.kubernetes.jobs import Team
 from tests.systems import kubernetes_cluster as cluster
+from tests.systems.kubernetes_cluster import until
+from xrun.runner import Runner, get_runner, trial
+from xrun.runner.diagnosis import Verdict
 from xrun.schedulers.api import Probe
 from xrun.schedulers.kubernetes import probes
 from xrun.schedulers.kubernetes.client import Cluster
@@ -104,8 +108,8 @@ def test_a_cluster_that_is_away(nowhere: str) -> None:
     assert "can't be reached" in found.detail
 
 
-def doctor(tmp_path: Path, **env: str) -> tuple[int, list[dict[str, Any]]]:
-    words = [sys.executable, "-m", "xrun", "doctor", "-s", "kubernetes", "--timeout", "8s", "--json"]
+def doctor(tmp_path: Path, *more: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
+    words = [sys.executable, "-m", "xrun", "doctor", "-s", "kubernetes", "--timeout", "8s", "--json", *more]
     everything = {**os.environ, "XRUN_HOME": str(tmp_path), **env}
     done = subprocess.run(words, env=everything, capture_output=True, text=True, timeout=60)
     rows = json.loads(done.stdout)["findings"]
@@ -123,6 +127,53 @@ def test_doctor_does_not_wait_for_a_cluster_that_never_answers(mute: str, tmp_pa
     code, _ = doctor(tmp_path, KUBECONFIG=kubeconfig(tmp_path, mute))
     assert code in (4, 8)
     assert time.monotonic() - began < 30
+
+
+# --- a job, on request -----------------------------------------------------------------------------------------------
+
+
+def nothing_is_left(team: Team) -> bool:
+    return team.kubectl("get", "jobs,jobsets,pods", "--output=name") == ""
+
+
+def test_a_job_that_does_nothing(team: Team, tmp_path: Path) -> None:
+    code, rows = doctor(tmp_path, "--image", team.system.image)
+    assert code == 0
+    (row,) = [row for row in rows if row["subject"] == "job"]
+    assert row["verdict"] == "ok", row
+    assert "ended after" in row["detail"]
+    until(lambda: nothing_is_left(team))
+
+
+def test_a_job_that_does_not_start_says_why(runner: Runner, team: Team) -> None:
+    notes: list[str] = []
+    found = trial.run(runner, "kubernetes", "localhost:1/none:1", 8, notes.append, lambda: None)
+    assert (found.verdict, found.used, found.fix) == (Verdict.BROKEN, True, "")
+    assert "has not ended after 8 s: main/0: " in found.detail
+    assert "localhost:1/none:1" in found.detail
+    assert "\n" not in found.detail
+    assert any("ImagePull" in note for note in notes)
+    until(lambda: nothing_is_left(team))
+
+
+def test_a_job_without_the_rights(team: Team, tmp_path: Path, xrun_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", cluster.account(team.system, team.namespace, [], "nobody"))
+    with get_runner() as runner:
+        found = trial.run(runner, "kubernetes", team.system.image, 8, lambda _: None, lambda: None)
+    assert found.verdict is Verdict.BROKEN
+    assert "no right to create Job" in found.detail
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_removes_the_job(team: Team, tmp_path: Path, number: signal.Signals) -> None:
+    words = [sys.executable, "-m", "xrun", "doctor", "-s", "kubernetes", "--image", "localhost:1/none:1"]
+    with subprocess.Popen(words, env={**os.environ, "XRUN_HOME": str(tmp_path)}, stderr=subprocess.PIPE) as process:
+        until(lambda: team.names("pods"))
+        process.send_signal(number)
+        assert process.wait(60) == 130
+        assert b"Traceback" not in process.stderr.read()  # type: ignore[union-attr] # it is piped
+    until(lambda: nothing_is_left(team))
+    assert team.names("jobs") == []
 
 
 def test_versions() -> None:

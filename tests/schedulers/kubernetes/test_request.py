@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from xrun.components.dist import ddp
 from xrun.errors import InvalidJob, InvalidValue
-from xrun.schedulers.kubernetes import request
+from xrun.schedulers.kubernetes import labels, request
 from xrun.schedulers.kubernetes.options import KubernetesOptions
 from xrun.schedulers.kubernetes.pod import escaped, expanded, resources
 from xrun.schedulers.kubernetes.scheduler import create_scheduler
@@ -69,6 +69,10 @@ GOLDENS: dict[str, tuple[AppDef, dict[str, Any]]] = {
     "kueue": (
         AppDef("queued", [sh("train", num_replicas=2, resource=Resource(cpu=0.5, memMB=512, devices={"a.io/nic": 2}))]),
         {"queue": "team", "queue_priority": "high", "topology_required": "rack", "priority_class": "batch"},
+    ),
+    "kueue_jobset": (
+        AppDef("queued", [sh("train", num_replicas=2, resource=Resource(cpu=2)), sh("serve", "server")]),
+        {"queue": "team", "queue_priority": "high", "topology_preferred": "rack"},
     ),
 }
 
@@ -141,6 +145,34 @@ def test_losses_and_retries_of_a_job() -> None:
     assert (spec["completions"], spec["parallelism"]) == (4, 4)
     assert (spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == (2, 1)
     assert spec["podFailurePolicy"]["rules"][0]["action"] == "Ignore"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "attempt", "taken"),
+    [
+        ({}, "job", labels.FAILURES, False),
+        ({}, "jobset", labels.RESTART, False),
+        ({"max_retries": 1}, "auto", labels.RESTART, False),
+        ({"max_retries": 1, "retry_policy": RetryPolicy.REPLICA}, "job", labels.FAILURES, True),
+        ({"max_retries": 1, "retry_policy": RetryPolicy.REPLICA}, "jobset", labels.FAILURES, True),
+    ],
+)
+def test_which_of_the_clusters_counts_are_the_attempt(
+    fields: dict[str, Any], kind: str, attempt: str, taken: bool
+) -> None:
+    spec = head(sh(**fields), kind=kind)["spec"]
+    job = spec["replicatedJobs"][0]["template"]["spec"] if "replicatedJobs" in spec else spec
+    container = job["template"]["spec"]["containers"][0]
+    fields_of = {v["name"]: v["valueFrom"]["fieldRef"]["fieldPath"] for v in container["env"] if "valueFrom" in v}
+    assert fields_of["XRUN_ATTEMPT"] == f"metadata.annotations['{attempt}']"
+    assert ("XRUN_TAKEN_AWAY" in fields_of) == taken
+    assert ("exec" in " ".join(container["command"])) == taken
+
+
+def test_without_retries_only_what_was_taken_away_is_counted() -> None:
+    spec = head(sh())["spec"]
+    assert spec["backoffLimitPerIndex"] == 1000
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Count", "FailIndex"]
 
 
 def test_restarts_of_a_jobset() -> None:

@@ -47,11 +47,11 @@ def of(pod: Pod) -> End:
     code, message, attempts = pod.code, pod.message, 0
     inside = _IN_PLACE.match(message)
     if inside:
-        code, attempts, message = int(inside[1]), int(inside[2]) - pod.restart, message[inside.end() :]
+        code, attempts, message = int(inside[1]), int(inside[2]) - pod.attempt, message[inside.end() :]
     if pod.reason in _NOT_STARTED:
         code = outcome.NOT_FOUND if any(w in message.lower() for w in _ABSENT) else outcome.NOT_EXECUTABLE
         return End(code, "", f"can't start: {_one_line(message)}", "", True, 0)
-    if pod.phase == "Failed" and code in (None, 0):
+    if pod.phase == "Failed" and code in (None, 0) and not inside:
         return End(code, "", _why(pod.reason, message), "", True, 0)
     failed = bool(code)
     name = outcome.signal_name(code - 128) if code is not None and _is_signal(code) else ""
@@ -65,7 +65,7 @@ def of(pod: Pod) -> End:
 
 def waiting(pod: Pod) -> str:
     """Why a pod has not begun; empty if it has, or if that is as usual."""
-    if pod.phase != "Pending" or pod.reason in _USUAL or pod.stopped:
+    if pod.phase != "Pending" or pod.reason in _USUAL or pod.stopped or pod.ended:
         return ""
     return _why(pod.reason, pod.message)
 

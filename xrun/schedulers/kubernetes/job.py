@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from xrun.schedulers.kubernetes import labels
-from xrun.schedulers.kubernetes.model import JOBSET, Group, Plan
+from xrun.schedulers.kubernetes.model import Group, Plan
+from xrun.schedulers.kubernetes.pod import STOPPED
 
 _TAKEN_AWAY = {"onPodConditions": [{"type": "DisruptionTarget"}]}
+_FAILED = {"onExitCodes": {"operator": "NotIn", "values": [0]}}
 _KILLED = 137
+
+MOST_TAKEN = 1000
+"""How often the cluster may take away a replica that has no retries of its own."""
 
 
 def job(plan: Plan, meta: dict[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,10 +34,10 @@ def job_spec(plan: Plan, group: Group, template: Mapping[str, Any]) -> dict[str,
         "completionMode": "Indexed",
         "completions": group.replicas,
         "parallelism": group.replicas,
-        "backoffLimitPerIndex": 0 if group.in_place else group.retries,
+        "backoffLimitPerIndex": 0 if group.in_place else MOST_TAKEN if group.counts_taken else group.retries,
         "maxFailedIndexes": group.tolerated,
         "podReplacementPolicy": "Failed",  # so that an index has one pod at a time
-        "podFailurePolicy": {"rules": _rules(plan, group)},
+        "podFailurePolicy": {"rules": _rules(group)},
     }
     if plan.options.max_runtime > 0:
         spec["activeDeadlineSeconds"] = math.ceil(plan.options.max_runtime)
@@ -49,12 +54,13 @@ def service(plan: Plan, shared: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _rules(plan: Plan, group: Group) -> list[dict[str, Any]]:
-    action = "Ignore" if plan.kind != JOBSET or group.replaced else "FailJob"
-    rules: list[dict[str, Any]] = [{"action": action, **_TAKEN_AWAY}]
+def _rules(group: Group) -> list[dict[str, Any]]:
+    if group.counts_taken:  # then what Kubernetes counts is the attempts
+        return [{"action": "Count", **_TAKEN_AWAY}, {"action": "FailIndex", **_FAILED}]
+    rules: list[dict[str, Any]] = [{"action": "Ignore" if group.replaced else "FailJob", **_TAKEN_AWAY}]
     if group.in_place:
-        # killed from outside of the shell that keeps failures in: for its memory, mostly
-        rules.append({"action": "Ignore", "onExitCodes": {"operator": "In", "values": [_KILLED]}})
+        # the shell that keeps failures in was killed from outside, for its memory mostly, or its pod deleted
+        rules.append({"action": "Ignore", "onExitCodes": {"operator": "In", "values": [_KILLED, STOPPED]}})
     return rules
 
 

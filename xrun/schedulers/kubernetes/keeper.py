@@ -73,27 +73,28 @@ class Keeper:
         self._streams.close()
 
     def _keep(self, found: Found, pod: Pod) -> None:
-        part = Part(pod, pod.containers[-1], False, self._namespace)
-        log: deque[bytes] = deque()
-        size = 0
         try:
-            for name in pod.containers:
-                part = part._replace(container=name)
-                for line in resumed(self._cluster, part, LogQuery(), Position(), self._streams):
-                    stamp = b"" if not line.begins else f"{_stamp(line.second, line.time)} ".encode()
-                    log.append(stamp + line.data)
-                    size += len(log[-1])
-                    while size > kept.MOST_BYTES and len(log) > 1:
-                        size -= len(log.popleft())
-                if log and not log[-1].endswith(b"\n"):
-                    break  # nothing can be put behind it
+            # those that are started anew end with the pod, when the others' logs may be about to go
+            names = sorted(pod.containers, key=lambda name: name in pod.restarts)
+            logs = {name: self._end_of_log(Part(pod, name, False, self._namespace)) for name in names}
             last = self._end_of(pod)
             if self._streams.closed.is_set():
                 return  # a part of a log would be in the way of one who reads it to its end
-            kept.save(self._cluster, self._namespace, found.head, last, b"".join(log))
+            kept.save(self._cluster, self._namespace, found.head, last, logs)
             self._watcher.keep(last._replace(owner=found.head["metadata"]["uid"]), found.name)
         except XrunError:
             return  # who may not keep logs, or can't reach the cluster, has the app's state all the same
+
+    def _end_of_log(self, part: Part) -> bytes:
+        log: deque[bytes] = deque()
+        size = 0
+        for line in resumed(self._cluster, part, LogQuery(), Position(), self._streams):
+            stamp = b"" if not line.begins else f"{_stamp(line.second, line.time)} ".encode()
+            log.append(stamp + line.data)
+            size += len(log[-1])
+            while size > kept.MOST_BYTES and len(log) > 1:
+                size -= len(log.popleft())
+        return b"".join(log)
 
     def _end_of(self, pod: Pod) -> Pod:
         """The pod as it is last, which the API shows a little after its log has ended."""
@@ -137,8 +138,10 @@ def deadline(found: Found) -> float:
 def _final_losses(found: Found) -> list[Pod]:
     """Pods after which a Job has no attempt left."""
     spec = found.head.get("spec") or {}
-    limit = int(spec.get("backoffLimitPerIndex") or 0)
-    lost = [pod for pod in found.pods if pod.phase == "Failed" and pod.own >= limit and not pod.stopped]
+    rules = (spec.get("podFailurePolicy") or {}).get("rules") or []
+    limit = 0 if any(r.get("action") == "FailIndex" for r in rules) else int(spec.get("backoffLimitPerIndex") or 0)
+    failed = [pod for pod in found.pods if pod.phase == "Failed" and not pod.taken and not pod.stopped]
+    lost = [pod for pod in failed if pod.own >= limit]
     return lost if len(lost) > int(spec.get("maxFailedIndexes") or 0) else []
 
 

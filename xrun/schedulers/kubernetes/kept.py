@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,6 @@ MOST_BYTES = 4 << 20
 """Bytes of the end of a log that are kept at most."""
 
 _STORED = 700 * 1024  # of those, compressed
-_LOG = "log"
 _CONFLICT = 409
 
 
@@ -27,17 +27,20 @@ def name_of(pod: Pod) -> str:
     return f"xrun-kept-{pod.uid}"
 
 
-def lines(cluster: Cluster, namespace: str, pod: Pod) -> Iterator[Line]:
-    """The log of a pod that was kept."""
+def lines(cluster: Cluster, namespace: str, pod: Pod, container: str = "") -> Iterator[Line]:
+    """The log of a pod that was kept, of one container or all."""
     try:
         found = cluster.get("read a kept log", cluster.path(CONFIG_MAP, namespace, name_of(pod)))
-        data = zlib.decompress(base64.b64decode((found.get("binaryData") or {}).get(_LOG, "")))
+        there = found.get("binaryData") or {}
+        logs = [
+            zlib.decompress(base64.b64decode(there[c])) for c in pod.containers if c in there and container in ("", c)
+        ]
     except (Refused, ValueError, zlib.error):
         return
-    yield from parse([data])
+    yield from heapq.merge(*(parse([log]) for log in logs), key=lambda line: line.time)
 
 
-def save(cluster: Cluster, namespace: str, head: Mapping[str, Any], pod: Pod, log: bytes) -> None:
+def save(cluster: Cluster, namespace: str, head: Mapping[str, Any], pod: Pod, logs: Mapping[str, bytes]) -> None:
     """Keeps a pod; whoever does so first wins.
 
     Args:
@@ -45,12 +48,14 @@ def save(cluster: Cluster, namespace: str, head: Mapping[str, Any], pod: Pod, lo
         namespace: empty for the cluster's.
         head: the app's own object.
         pod: how the pod was last.
-        log: the end of what it wrote, with times.
+        logs: the end of what each container wrote, with times.
     """
-    data = zlib.compress(log, 6)
-    while len(data) > _STORED:  # half of it is enough less, or the next half
-        log = log[len(log) // 2 :].partition(b"\n")[2]
-        data = zlib.compress(log, 6)
+    logs = {name: log for name, log in logs.items() if log}
+    data = {name: zlib.compress(log, 6) for name, log in logs.items()}
+    while sum(map(len, data.values())) > _STORED:  # half of the largest is enough less, or the next half
+        most = max(data, key=lambda name: len(data[name]))
+        logs[most] = logs[most][len(logs[most]) // 2 :].partition(b"\n")[2]
+        data[most] = zlib.compress(logs[most], 6)
     fields = pod._replace(owner=head["metadata"]["uid"], containers=list(pod.containers))._asdict()
     meta: dict[str, Any] = {
         "name": name_of(pod),
@@ -59,8 +64,8 @@ def save(cluster: Cluster, namespace: str, head: Mapping[str, Any], pod: Pod, lo
         "ownerReferences": [owner(head)],
     }
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True}
-    if log:
-        body["binaryData"] = {_LOG: base64.b64encode(data).decode()}
+    if data:
+        body["binaryData"] = {name: base64.b64encode(packed).decode() for name, packed in data.items()}
     try:
         cluster.create("keep a log", cluster.path(CONFIG_MAP, namespace), body)
     except Refused as error:

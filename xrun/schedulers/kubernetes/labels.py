@@ -28,6 +28,8 @@ WORKSPACE = f"{PREFIX}workspace"
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
 IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
+"""Annotations of a pod: how many of its index failed before, of those that count and of those that don't."""
+
 JOB_NAME = "batch.kubernetes.io/job-name"
 RESTART = "jobset.sigs.k8s.io/restart-attempt"
 REPLICATED_JOB = "jobset.sigs.k8s.io/replicatedjob-name"

@@ -72,7 +72,9 @@ def read(cluster: Cluster, parts: Sequence[Part], query: LogQuery) -> Iterator[L
     """What containers wrote so far, in order of time."""
     for i in range(0, len(parts), _AT_ONCE):
         some = parts[i : i + _AT_ONCE]
-        yield from heapq.merge(*(_chunks(cluster, part, query) for part in some), key=lambda chunk: chunk.time)
+        yield from heapq.merge(
+            *(_chunks(cluster, part, query, Position()) for part in some), key=lambda chunk: chunk.time
+        )
 
 
 def follow(
@@ -94,8 +96,7 @@ def follow(
     positions: dict[tuple[str, str], Position] = collections.defaultdict(Position)
 
     def history(part: Part) -> Iterator[LogChunk]:
-        for line in _lines(cluster, part, query, positions[part.log_key], follow_=False):
-            yield _chunk(part, line)
+        yield from _chunks(cluster, part, query, positions[part.log_key])
 
     for i in range(0, len(parts), _AT_ONCE):
         yield from heapq.merge(*map(history, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)
@@ -109,9 +110,13 @@ def follow(
 def resumed(cluster: Cluster, part: Part, query: LogQuery, position: Position, streams: Streams) -> Iterator[Line]:
     """Lines after a position, to the end of the container, whatever happens to the connection."""
     stopped = streams.closed
-    lost, restarts = 0.0, part.pod.restarted
+    lost, restarts = 0.0, 0 if position.is_new else part.pod.restarts.get(part.container, 0)
     while not stopped.is_set():
         try:
+            if part.container in part.pod.restarts and (again := _restarts(cluster, part)) > restarts:
+                # what it wrote before it was started anew, and may not have been read
+                restarts = again
+                yield from _lines(cluster, part, query, position, follow_=False, previous=True)
             for line in _lines(cluster, part, query, position, follow_=True, streams=streams):
                 lost = 0.0
                 yield line
@@ -120,19 +125,20 @@ def resumed(cluster: Cluster, part: Part, query: LogQuery, position: Position, s
             if state is None and not part.is_kept:
                 part = part._replace(is_kept=True)
                 stopped.wait(_KEEPS)  # whoever removed it may be about to keep what it wrote
-            if state is None or state.over or state.ended:
+            if state is None or state.over or part.container in state.finished:
                 # what came between the end of the stream and that of the container
                 yield from _lines(cluster, part, query, position, follow_=False)
                 return
-            if state.restarted > restarts:
-                restarts = state.restarted
-                position.restart()
-                continue
         except BackendUnavailable:
             lost = lost or time.monotonic()
             if time.monotonic() - lost > AWAY:
                 raise
         stopped.wait(_RETRY)
+
+
+def _restarts(cluster: Cluster, part: Part) -> int:
+    there = _look(cluster, part)
+    return there.restarts.get(part.container, 0) if there is not None else 0
 
 
 def _look(cluster: Cluster, part: Part) -> Pod | None:
@@ -147,12 +153,11 @@ def _look(cluster: Cluster, part: Part) -> Pod | None:
     return found if found is not None and found.uid == part.pod.uid else None
 
 
-def _chunks(cluster: Cluster, part: Part, query: LogQuery) -> Iterator[LogChunk]:
-    if not part.is_kept and part.pod.restarted:
-        for line in _lines(cluster, part, query, Position(), follow_=False, previous=True):
+def _chunks(cluster: Cluster, part: Part, query: LogQuery, position: Position) -> Iterator[LogChunk]:
+    """What there is; of a container that was started anew the kubelet has the log before, which may be all there is."""
+    for previous in [True, False] if not part.is_kept and part.pod.restarts.get(part.container) else [False]:
+        for line in _lines(cluster, part, query, position, follow_=False, previous=previous):
             yield _chunk(part, line)
-    for line in _lines(cluster, part, query, Position(), follow_=False):
-        yield _chunk(part, line)
 
 
 def _chunk(part: Part, line: Line) -> LogChunk:
@@ -188,7 +193,9 @@ def _asked(
 ) -> Iterator[Line]:
     if part.is_kept:
         yield from (
-            line for line in kept.lines(cluster, part.namespace, part.pod) if first is None or line.second >= first
+            line
+            for line in kept.lines(cluster, part.namespace, part.pod, part.container)
+            if first is None or line.second >= first
         )
         return
     asked = {"container": part.container, "timestamps": "true"}

@@ -45,6 +45,11 @@ class Group(NamedTuple):
         """How many pods."""
         return self.role.num_replicas
 
+    @property
+    def counts_taken(self) -> bool:
+        """Whether pods that were taken away are all that Kubernetes counts, since the first failure is the last."""
+        return self.replaced and not self.retries and not self.in_place
+
 
 class Plan(NamedTuple):
     """An app as groups of pods.

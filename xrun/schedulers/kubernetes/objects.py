@@ -35,7 +35,9 @@ class Pod(NamedTuple):
         message: more about that, or what the program left.
         stopped: since when it is to go; 0 if it isn't.
         containers: names of its containers, in the order in which they begin.
-        restarted: how often its container was started anew.
+        finished: names of containers that have ended for good.
+        restarts: for each container that is started anew when it ends: how often it was.
+        taken: whether the cluster takes it away: its node is lost or drained, or others need the room.
     """
 
     name: str
@@ -55,7 +57,9 @@ class Pod(NamedTuple):
     message: str = ""
     stopped: float = 0.0
     containers: Sequence[str] = (CONTAINER,)
-    restarted: int = 0
+    finished: Sequence[str] = ()
+    restarts: Mapping[str, int] = {}
+    taken: bool = False
 
     @property
     def over(self) -> bool:
@@ -199,9 +203,20 @@ def pod_of(raw: Mapping[str, Any]) -> Pod | None:
             created=seconds(meta.get("creationTimestamp")),
             stopped=seconds(meta.get("deletionTimestamp")),
             containers=[c["name"] for c in (*spec.get("initContainers", ()), *spec.get("containers", ()))],
+            **_of_containers(spec, status),
+            taken=condition(raw, "DisruptionTarget") is not None,
         ),
         status,
     )
+
+
+def _of_containers(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
+    again = {c["name"] for c in spec.get("initContainers", ()) if c.get("restartPolicy") == "Always"}
+    there = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return {
+        "finished": [c["name"] for c in there if c["name"] not in again and "terminated" in (c.get("state") or {})],
+        "restarts": {c["name"]: int(c.get("restartCount") or 0) for c in there if c["name"] in again},
+    }
 
 
 def _with_status(pod: Pod, status: Mapping[str, Any]) -> Pod:
@@ -210,13 +225,13 @@ def _with_status(pod: Pod, status: Mapping[str, Any]) -> Pod:
     main = states.get(CONTAINER, {})
     for name, c in first.items():  # one that fails, or waits for its image, keeps the program from starting
         ended = (c.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
+        if ended.get("exitCode") and name not in pod.restarts:
             return _ended(pod._replace(code=ended["exitCode"]), ended, f"{name}: ")
     state = main.get("state") or {}
     if "terminated" in state:
-        return _ended(pod._replace(restarted=main.get("restartCount", 0)), state["terminated"])
+        return _ended(pod, state["terminated"])
     if "running" in state:
-        return pod._replace(started=seconds(state["running"].get("startedAt")), restarted=main.get("restartCount", 0))
+        return pod._replace(started=seconds(state["running"].get("startedAt")))
     waiting = state.get("waiting") or {}
     for c in first.values():
         waiting = (c.get("state") or {}).get("waiting") or waiting

@@ -41,8 +41,17 @@ _TERM = (
     "kill -TERM $p) </dev/null >/dev/null 2>&1 &"
 )
 
+STOPPED = 143
+"""Exit code of such a role's pod that was stopped, so that one that was taken away is made anew: 0 would be done."""
+
+_TAKEN = "XRUN_TAKEN_AWAY"
+# two counts of the cluster's as one; a pod that nothing came before may lack the second
+_COUNT = f"export XRUN_ATTEMPT=$((XRUN_ATTEMPT+${{{_TAKEN}:-0}})); unset {_TAKEN}"
+_COUNTED = f'{_COUNT}; exec "$@"'
+
 # $1 is the number of retries; failures stay inside, so that they end neither the pod's job nor the app
 _IN_PLACE = f"""\
+{_COUNT}
 n=$1 stop=; shift
 trap 'stop=1' TERM
 while :; do
@@ -54,6 +63,7 @@ while :; do
 done
 old=$(cat {ERROR_FILE} 2>/dev/null)
 printf '{EXIT} %s %s\\n%s' "$code" "$XRUN_ATTEMPT" "$old" >{ERROR_FILE}
+[ -z "$stop" ] || exit {STOPPED}
 """
 
 _ARCHIVE = "/xrun/workspace"
@@ -143,10 +153,12 @@ def environment(plan: Plan, r: int, values: Mapping[str, str], secret: str) -> I
         error_file=ERROR_FILE,
     )
     contract["TORCHELASTIC_ERROR_FILE"] = ELASTIC_ERROR_FILE
-    alone = group.retries and not group.in_place
-    attempt = labels.RESTART if plan.kind == JOBSET and not alone else labels.FAILURES
-    for name, key in (("XRUN_REPLICA_ID", labels.INDEX), ("XRUN_ATTEMPT", attempt)):
-        del contract[name]
+    alone = group.replaced and not group.in_place
+    fields = {"XRUN_REPLICA_ID": labels.INDEX, "XRUN_ATTEMPT": labels.FAILURES if alone else labels.RESTART}
+    if group.retries or group.in_place:
+        fields[_TAKEN] = labels.IGNORED
+    for name, key in fields.items():
+        contract.pop(name, None)
         yield {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{key}']"}}}
     texts = {"PYTHONUNBUFFERED": "1"} | {name: escaped(text) for name, text in plan.options.env.items()}
     texts |= {name: expanded(text, values) for name, text in role.env.items()}
@@ -190,6 +202,8 @@ def _program(group: Group, values: Mapping[str, str]) -> dict[str, Any]:
     if group.in_place:
         command = ["sh", "-c", escaped(_IN_PLACE), "sh", str(group.retries)]
         return {"command": command, "args": [entrypoint, *args]}
+    if group.retries:
+        return {"command": ["sh", "-c", escaped(_COUNTED), "sh"], "args": [entrypoint, *args]}
     return {"command": [entrypoint], **({"args": args} if args else {})}
 
 

@@ -11,7 +11,8 @@ from xrun.schedulers.kubernetes.client import EVENT, Cluster, Refused
 from xrun.schedulers.kubernetes.objects import Found, condition
 
 WORKLOAD = "workloads"
-_SAID = ("QuotaReserved", "Admitted", "Evicted", "PodsReady")
+_SAID = (("QuotaReserved", "False"), ("Admitted", "False"), ("Evicted", "True"), ("QuotaReserved", "True"))
+"""Conditions of a Workload that tell why it waits, the one that holds now first."""
 
 
 def why_waits(cluster: Cluster, namespace: str, found: Found) -> str:
@@ -49,9 +50,9 @@ def _queued(cluster: Cluster, namespace: str, found: Found, queue: str) -> str:
     said = ""
     try:
         for workload in _workloads(cluster, namespace, found):
-            conditions = {c["type"]: c for c in (workload.get("status") or {}).get("conditions") or []}
-            waits = [conditions[name] for name in _SAID if name in conditions]
-            said = next((" ".join(str(c.get("message")).split()) for c in waits if c.get("message")), said)
+            conditions = (workload.get("status") or {}).get("conditions") or []
+            there = {(c["type"], c["status"]): " ".join(str(c.get("message") or "").split()) for c in conditions}
+            said = next((there[key] for key in _SAID if there.get(key)), said)
     except XrunError:
         said = ""  # Kueue may not be ours to look at
     return f"waits in queue {queue}{f': {said}' if said else ''}"

@@ -73,8 +73,11 @@ def notices(request: KubernetesRequest) -> Iterator[str]:
         yield f"grace_period {options.grace_period:g} is rounded to {pod.grace(options)} s"
     if options.max_runtime % 1:
         yield f"max_runtime {options.max_runtime:g} is rounded to {math.ceil(options.max_runtime)} s"
-    if options.max_runtime and plan.max_restarts:
-        yield "max_runtime counts anew after each restart of the app"
+    if options.max_runtime and not all(group.replaced for group in plan.groups):
+        whole = f"each of {plan.max_restarts} restarts and " if plan.max_restarts else ""
+        yield f"max_runtime counts anew after {whole}each time that pods are taken away, which restarts the whole app"
+    if options.max_runtime and options.queue:
+        yield "max_runtime counts anew each time that Kueue lets the app begin"
     if options.queue_priority and not options.queue:
         yield "queue_priority is not used without queue"
 

@@ -130,6 +130,8 @@ def _replica(
         gone = ReplicaStatus(k, state, role.name, attempt=int((found.head.get("status") or {}).get("restarts") or 0))
         gone.error = _REMOVED if recorded == "Failed" else ""
         return gone
+    if not is_terminal(app) and found.head["spec"].get("suspend") and pod not in found.pods:
+        return ReplicaStatus(k, AppState.PENDING, role.name, attempt=pod.attempt)  # taken out, to begin again
     status = ReplicaStatus(k, PHASES.get(pod.phase, AppState.UNKNOWN), role.name, pod.node, attempt=pod.attempt)
     status.native_id, status.started, status.ended = pod.name, pod.started, pod.ended
     if pod.ended or pod.over:

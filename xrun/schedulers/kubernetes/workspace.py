@@ -57,7 +57,10 @@ def _config_map(r: int, role: Role, namespace: str, notice: Callable[[str], None
     packed = archive(role.workspace, LIMIT, cache=os.path.join(home(), "workspaces"), notice=notice)
     if not packed.data:
         message = f"more than {LIMIT // 1024} KiB when compressed, which is all that travels without a registry"
-        fix = "leave data out with .xrunignore, mount a volume, or make an image: -s docker -cfg image_repo=REPO"
+        fix = (
+            "leave data out with .xrunignore; or put the code into an image, which -s docker -cfg image_repo=REPO "
+            "makes and pushes; or mount a PersistentVolumeClaim that has it: type=volume,src=CLAIM,dst=/workspace"
+        )
         raise InvalidJob([Problem(_TOO_BIG, f"roles[{r}].workspace", message, fix)], "workspace")
     short = packed.content[:16]
     meta: dict[str, Any] = {"name": f"xrun-workspace-{short}", "labels": {labels.WORKSPACE: short}}
