@@ -61,7 +61,7 @@ class Place:
     @property
     def bridge(self) -> str:
         """The bridge that pods hang on, and what else on the machine is named after it."""
-        return f"xrun-k{self.network}"
+        return bridge_of(self.network)
 
     @cached_property
     def token(self) -> str:
@@ -111,6 +111,11 @@ class Place:
         )
         path.chmod(0o600)
         return path
+
+
+def bridge_of(network: str) -> str:
+    """The bridge of a network."""
+    return f"xrun-k{network}"
 
 
 def _free_ports() -> dict[str, int]:
