@@ -69,7 +69,7 @@ def started() -> Iterator[KubernetesSystem]:
         place = Place(Path(given))
         yield KubernetesSystem(place.folder, str(place.kubeconfig))
         return
-    with _network() as network:
+    with free_network() as network:
         place = Place(Path(tempfile.mkdtemp(prefix="xrun-k8s-", dir="/tmp")))  # a socket's name must be short
         place.write("network", network)
         try:
@@ -80,7 +80,7 @@ def started() -> Iterator[KubernetesSystem]:
 
 
 @contextmanager
-def _network() -> Iterator[str]:
+def free_network() -> Iterator[str]:
     """A network that no other cluster has, until the block is left; waited for if there is none."""
     asked = os.environ.get(NETWORK)
     networks = [asked] if asked else NETWORKS[: None if groups.are_apart() else 1]
