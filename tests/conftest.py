@@ -15,15 +15,6 @@ from tests.systems.engine import DockerSystem
 from tests.systems.kubernetes_cluster import KubernetesSystem
 from tests.systems.slurm_cluster import SlurmCluster
 
-if not os.environ.get("XRUN_KUBERNETES_TESTS"):
-    # half an hour on a cluster whose programs take ten minutes to build; not a part of every run yet
-    collect_ignore = [
-        "contract/test_kubernetes.py",
-        "systems/test_kubernetes_system.py",
-        *(f"schedulers/kubernetes/test_{n}.py" for n in ("cluster", "connection", "ddp", "failures", "page", "probes")),
-        *(f"schedulers/kubernetes/test_{n}.py" for n in ("attempts", "kueue", "restarts")),
-    ]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -77,7 +68,7 @@ def _cluster(*, accounting: bool) -> Iterator[SlurmCluster]:
 
 @pytest.fixture(scope="session")
 def kubernetes_system() -> Iterator[KubernetesSystem]:
-    """A cluster of our own; tests with it are of the xdist group ``kubernetes``."""
+    """A cluster of our own; tests with it are of an xdist group that `kubernetes_cluster.group` gives."""
     if lacking := kubernetes_cluster.lacking():
         pytest.skip(lacking)
     with kubernetes_cluster.started() as system:

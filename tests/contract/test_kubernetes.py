@@ -13,7 +13,7 @@ from xrun.runner import Runner, get_runner
 from xrun.schedulers.kubernetes import rights
 from xrun.testing import SchedulerContract
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 class KubernetesContract(SchedulerContract):
@@ -40,11 +40,13 @@ class KubernetesContract(SchedulerContract):
             yield runner
 
 
+@cluster.group("job")
 class TestKubernetesJob(KubernetesContract):
     column = "kubernetes job"
     cfg: ClassVar = {"kind": "job"}
 
 
+@cluster.group("jobset")
 class TestKubernetesJobSet(KubernetesContract):
     column = "kubernetes jobset"
     cfg: ClassVar = {"kind": "jobset"}

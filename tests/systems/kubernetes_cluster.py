@@ -11,13 +11,15 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
+
+import pytest
 
 from tests.systems import rootfs
-from tests.systems.kube import addons, images, programs
-from tests.systems.kube.place import Place
+from tests.systems.kube import addons, groups, images, programs
+from tests.systems.kube.place import USUAL_NETWORK, Place, bridge_of
 
 SCRIPT = Path(__file__).with_name("kubernetes")
 
@@ -27,6 +29,18 @@ GIVEN = "XRUN_KUBERNETES"
 BUSYBOX, HOST, PYTHON = images.BUSYBOX, images.HOST, images.PYTHON
 
 FAKE, LASTS = addons.FAKE, addons.LASTS
+
+NETWORK = "XRUN_KUBERNETES_NETWORK"
+"""Variable with the network to take."""
+
+NETWORKS = (USUAL_NETWORK, *(f"10.{n}" for n in range(215, 219)))
+"""Of clusters side by side, one for each worker that tests."""
+
+
+def group(part: str) -> pytest.MarkDecorator:
+    """The xdist group of a part of the tests; parts run side by side, each with a cluster, where several fit."""
+    several = groups.are_apart() and not os.environ.get(GIVEN) and not os.environ.get(NETWORK)
+    return pytest.mark.xdist_group(f"kubernetes-{part}" if several else "kubernetes")
 
 
 class KubernetesSystem(NamedTuple):
@@ -50,19 +64,44 @@ def lacking() -> str:
 
 @contextmanager
 def started() -> Iterator[KubernetesSystem]:
-    """A cluster, until the block is left; another one on this host is waited for."""
+    """A cluster, until the block is left; others on this host stay as they are."""
     if given := os.environ.get(GIVEN):
         place = Place(Path(given))
         yield KubernetesSystem(place.folder, str(place.kubeconfig))
         return
-    place = Place(Path(tempfile.mkdtemp(prefix="xrun-k8s-", dir="/tmp")))  # a socket's name must be short
-    with open(f"/tmp/{place.bridge}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with free_network() as network:
+        place = Place(Path(tempfile.mkdtemp(prefix="xrun-k8s-", dir="/tmp")))  # a socket's name must be short
+        place.write("network", network)
         try:
             _script("up", place.folder)
             yield KubernetesSystem(place.folder, str(place.kubeconfig))
         finally:
             _script("down", place.folder)
+
+
+@contextmanager
+def free_network() -> Iterator[str]:
+    """A network that no other cluster has, until the block is left; waited for if there is none."""
+    asked = os.environ.get(NETWORK)
+    networks = [asked] if asked else NETWORKS[: None if groups.are_apart() else 1]
+    with ExitStack() as stack:
+        while True:
+            for network in networks:
+                lock = stack.enter_context(open(f"/tmp/{bridge_of(network)}.lock", "w"))
+                # one that somebody started by hand holds no lock
+                if (len(networks) == 1 or not Path("/sys/class/net", bridge_of(network)).exists()) and _locked(lock):
+                    yield network
+                    return
+            stack.close()
+            time.sleep(0.5)
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def kubectl(system: KubernetesSystem, *words: str, stdin: str = "", kubeconfig: str = "", code: int = 0) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.systems.kube import programs
+from tests.systems import kubernetes_cluster as cluster
+from tests.systems.kube import groups, programs
 from tests.systems.kube.place import Place
 from tests.systems.kubernetes_cluster import SCRIPT
 
@@ -49,3 +50,19 @@ def test_ports_and_token_stay_the_same(tmp_path: Path) -> None:
     assert len(set(first.ports.values())) == len(first.ports)
     assert first.token == again.token
     assert (tmp_path / "a/pki/tokens.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_clusters_side_by_side_have_networks_and_ports_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "are_apart", lambda: True)
+    monkeypatch.setattr(cluster, "NETWORKS", ("10.98", "10.99"))
+    monkeypatch.delenv(cluster.NETWORK, raising=False)
+    places = [Place(tmp_path / name) for name in "ab"]
+    with cluster.free_network() as first, cluster.free_network() as second:
+        for place, network in zip(places, (first, second), strict=True):
+            place.write("network", network)
+    assert [place.network for place in places] == ["10.98", "10.99"]
+    assert not {*places[0].ports.values()} & {*places[1].ports.values()}
+    with cluster.free_network() as again:  # it was given back
+        assert again == first

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.systems import kubernetes_cluster as cluster
-from tests.systems.kubernetes_cluster import KubernetesSystem, create, get, kubectl, until
+from tests.systems.kubernetes_cluster import KubernetesSystem, create, get, group, kubectl, until
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(180)]
+pytestmark = [group("verbs"), pytest.mark.timeout(180)]
 
 
 def container(script: str, image: str = cluster.BUSYBOX, **fields: Any) -> dict[str, Any]:

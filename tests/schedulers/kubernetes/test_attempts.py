@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, evict, reaches, run, sh, status
-from tests.systems.kubernetes_cluster import until
+from tests.systems.kubernetes_cluster import group, until
 from xrun.runner import Runner
 from xrun.specs.role import RetryPolicy, Role
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("job"), pytest.mark.timeout(240)]
 
 UNTIL_LAST = """
 trap 'exit 143' TERM

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, name_of, reaches, run, says, sh, status
-from tests.systems.kubernetes_cluster import BUSYBOX
+from tests.systems.kubernetes_cluster import BUSYBOX, group
 from xrun.runner import Runner
 from xrun.schedulers.kubernetes import labels
 from xrun.schedulers.kubernetes.client import POD, Cluster, Refused
@@ -26,7 +26,7 @@ from xrun.specs.states import AppState
 from xrun.specs.workspace import Workspace
 from xrun.testing.hostile import HOSTILE
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("verbs"), pytest.mark.timeout(240)]
 
 KINDS = pytest.mark.parametrize("kind", ["job", "jobset"])
 

@@ -15,8 +15,9 @@ import pytest
 
 from tests.schedulers.kubernetes.jobs import Team
 from tests.systems.kube.place import Place
+from tests.systems.kubernetes_cluster import group
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(120)]
+pytestmark = [group("verbs"), pytest.mark.timeout(120)]
 
 JOB = "kubernetes://default/job-12345"
 NO_CONFIGS = {

@@ -12,7 +12,7 @@ from tests.systems import kubernetes_cluster as cluster
 from xrun.runner import Runner
 from xrun.specs import AppState
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(400)]
+pytestmark = [cluster.group("verbs"), pytest.mark.timeout(400)]
 
 PROGRAM = """
 import os, socket, sys

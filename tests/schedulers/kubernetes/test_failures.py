@@ -24,7 +24,7 @@ from tests.schedulers.kubernetes.jobs import (
     status,
 )
 from tests.systems import kubernetes_cluster as cluster
-from tests.systems.kubernetes_cluster import create, until
+from tests.systems.kubernetes_cluster import create, group, until
 from xrun.errors import BackendError
 from xrun.runner import Runner, get_runner
 from xrun.specs.mounts import BindMount
@@ -32,7 +32,7 @@ from xrun.specs.resources import Resource
 from xrun.specs.role import RetryPolicy
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("verbs"), pytest.mark.timeout(240)]
 
 PENDING, RUNNING, FAILED, SUCCEEDED = AppState.PENDING, AppState.RUNNING, AppState.FAILED, AppState.SUCCEEDED
 KINDS = pytest.mark.parametrize("kind", ["job", "jobset"])

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, name_of, reaches, run, says, sh, status
-from tests.systems.kubernetes_cluster import create, get, kubectl, until
+from tests.systems.kubernetes_cluster import create, get, group, kubectl, until
 from xrun.runner import Runner
 from xrun.specs.mounts import BindMount
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("job"), pytest.mark.timeout(240)]
 
 WORKLOADS = "workloads.kueue.x-k8s.io"
 NODES = {"kubernetes.io/hostname": "node-1"}

@@ -11,9 +11,9 @@ from tests.docs.blocks import BadBlock, read
 from tests.docs.story import Failed, Story
 from tests.systems import kubernetes_cluster as cluster
 from tests.systems.kube import programs
-from tests.systems.kubernetes_cluster import KubernetesSystem
+from tests.systems.kubernetes_cluster import KubernetesSystem, group
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("verbs"), pytest.mark.timeout(240)]
 
 
 def test_the_page(

@@ -24,7 +24,7 @@ from xrun.schedulers.api import Probe
 from xrun.schedulers.kubernetes import probes
 from xrun.schedulers.kubernetes.client import Cluster
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(180)]
+pytestmark = [cluster.group("verbs"), pytest.mark.timeout(180)]
 
 
 def looked_at(**options: Any) -> dict[str, Probe]:

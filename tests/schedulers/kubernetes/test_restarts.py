@@ -8,12 +8,12 @@ import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, reaches, run, sh
 from tests.systems import kubernetes_cluster as cluster
-from tests.systems.kubernetes_cluster import BUSYBOX
+from tests.systems.kubernetes_cluster import BUSYBOX, group
 from xrun.errors import BackendError
 from xrun.runner import Runner
 from xrun.specs.states import AppState
 
-pytestmark = [pytest.mark.xdist_group("kubernetes"), pytest.mark.timeout(240)]
+pytestmark = [group("job"), pytest.mark.timeout(240)]
 
 LINES = 30
 HELPS = f"""

@@ -13,9 +13,14 @@ from tests.systems.kube.place import Place
 _BASE = Path("/sys/fs/cgroup")
 
 
+def are_apart() -> bool:
+    """Whether each cluster has groups of its own, so that several can be up: not in a single hierarchy."""
+    return not (_BASE / "cgroup.controllers").exists()
+
+
 def make(place: Place) -> str:
     """Makes the group that all pods are below; gives what the kubelet calls it."""
-    if (_BASE / "cgroup.controllers").exists():
+    if not are_apart():
         return "/"  # one hierarchy: the kubelet hands its controllers down by itself only from the top
     for folder in _hierarchies():
         group = folder / place.bridge
@@ -29,7 +34,7 @@ def make(place: Place) -> str:
 def there(place: Place) -> list[Path]:
     """Ours, one in each hierarchy where there are several."""
     # runc makes them in hierarchies where we made none, too
-    name = "kubepods" if (_BASE / "cgroup.controllers").exists() else f"*/{place.bridge}"
+    name = f"*/{place.bridge}" if are_apart() else "kubepods"
     return [top for top in _BASE.glob(name) if top.is_dir()]
 
 

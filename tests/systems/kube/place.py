@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -41,7 +42,7 @@ class Place:
         file = self / "ports.json"
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(_free_ports()))
+            file.write_text(json.dumps(_free_ports(self.network)))
         found: dict[str, int] = json.loads(file.read_text())
         return found
 
@@ -61,7 +62,7 @@ class Place:
     @property
     def bridge(self) -> str:
         """The bridge that pods hang on, and what else on the machine is named after it."""
-        return f"xrun-k{self.network}"
+        return bridge_of(self.network)
 
     @cached_property
     def token(self) -> str:
@@ -113,12 +114,24 @@ class Place:
         return path
 
 
-def _free_ports() -> dict[str, int]:
-    sockets = [socket.socket() for _ in _PORTS]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return {name: each.getsockname()[1] for name, each in zip(_PORTS, sockets, strict=True)}
-    finally:
-        for each in sockets:
-            each.close()
+def bridge_of(network: str) -> str:
+    """The bridge of a network."""
+    return f"xrun-k{network}"
+
+
+def _free_ports(network: str) -> dict[str, int]:
+    """Ports of its network's own, below those that the kernel gives to anybody and those that xrun and Slurm choose.
+
+    So no other cluster takes one before it is used, and nobody while a part is restarted.
+    """
+    first = 4800 + 20 * int(network.rpartition(".")[2])
+    free = [port for port in range(first, first + 20) if _is_free(port)]
+    return dict(zip(_PORTS, free[: len(_PORTS)], strict=True))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False

@@ -74,7 +74,7 @@ class StopCases(ContractBase):
         job.ends(AppState.CANCELLED)
         assert [job.replica(k=k).exit_code for k in range(6)] == [0] * 6
         times = [job.replica(k=k).ended for k in range(6)]
-        assert max(times) - min(times) < 2  # one after the other takes five seconds
+        assert max(times) - min(times) < 3  # one after the other takes five seconds, and some tell whole seconds only
 
     # --- the grace period and what comes after ---------------------------------------------------------------------
 
