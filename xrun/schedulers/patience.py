@@ -16,11 +16,12 @@ class Patience:
 
     Args:
         seconds: for how long.
+        known: whether it need not answer at first, since it is known to be there.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, known: bool = False) -> None:
         self._seconds = seconds
-        self._since: float | None = None
+        self._since = time.monotonic() if known else None
 
     def ask(self, call: Callable[[], T]) -> T | None:
         """The answer; None while the system is away.

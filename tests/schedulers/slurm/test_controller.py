@@ -145,6 +145,17 @@ def test_it_stays_away(runner: Runner, cluster: SlurmCluster) -> None:
     assert status(runner, handle).state == CANCELLED
 
 
+def test_logs_need_no_controller(runner: Runner, cluster: SlurmCluster, gate: Path) -> None:
+    handle = run(runner, gated(gate))
+    reaches(runner, handle, "40")
+    cluster.stop("slurmctld")
+    assert list(runner.log_lines(handle, "main", 0)) == COUNTED
+    gate.touch()
+    assert list(runner.log_lines(handle, "main", 0, should_tail=True)) == COUNTED
+    cluster.start("slurmctld")
+    ends(runner, handle, SUCCEEDED)
+
+
 def test_it_goes_as_soon_as_it_has_the_job(
     runner: Runner, cluster: SlurmCluster, wrapped: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,32 @@ def lines(runner: Runner, handle: str, role: str = "main", k: int = 0) -> list[s
     return list(runner.log_lines(handle, role, k))
 
 
+@pytest.mark.parametrize(
+    ("setup", "words"),
+    [
+        ("exit 7", "its script failed before any replica began, as by what setup or modules say"),
+        ("set -u; : $nothing", "nothing"),
+        ("echo there is no licence >&2; exit 1", "there is no licence"),
+    ],
+)
+def test_what_is_done_before_the_job_fails(runner: Runner, each_cluster: SlurmCluster, setup: str, words: str) -> None:
+    handle = run(runner, sh("echo never"), setup=[setup])
+    assert words in ends(runner, handle, FAILED).msg
+    assert lines(runner, handle) == []
+
+
+def test_a_job_that_is_held_again_does_not_run(runner: Runner, cluster: SlurmCluster) -> None:
+    handle = run(runner, sh(UNTIL_STOPPED))
+    reaches(runner, handle, "ready")
+    (job,) = jobs_of(cluster, app_id(handle))
+    cluster.command("scontrol", "requeuehold", job)
+    found = until(lambda: (there := status(runner, handle)).state is PENDING and there)
+    assert "scontrol release" in found.msg
+    assert [r.started for r in found.roles[0].replicas] == [0.0]
+    runner.cancel(handle)
+    assert status(runner, handle).state is AppState.CANCELLED
+
+
 # --- what Slurm does to a job --------------------------------------------------------------------------------------
 
 

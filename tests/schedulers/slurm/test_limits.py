@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.schedulers.slurm.jobs import sh
 from tests.systems.slurm_cluster import SlurmCluster
+from xrun.errors import BackendError
 from xrun.schedulers.slurm import limits, request
 from xrun.schedulers.slurm.request import SlurmOptions
 from xrun.schedulers.slurm.scheduler import create_scheduler
@@ -53,6 +56,24 @@ def test_one_of_several_partitions_is_enough() -> None:
         assert len(list(limits.problems(asked, there))) == count
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"time": "0:40"}, "time 0:40 is over at once: a job goes back to the queue 40 s before it"),
+        ({"time": "0:40", "requeue": False}, "time 0:40 is over at once: a job ends 40 s before it"),
+        ({"time": "0:41"}, ""),
+        ({"time": "0:40", "signal": "USR1@10"}, ""),
+        ({}, ""),
+    ],
+    ids=str,
+)
+def test_a_time_that_is_over_at_once(options: dict[str, Any], words: str) -> None:
+    asked = request.build(AppDef("job", [sh("true")]), SlurmOptions(**options), "a", "h", "/r")
+    found = list(limits.notices(asked))
+    assert len(found) == bool(words)
+    assert words in "".join(found)
+
+
 @pytest.mark.xdist_group("slurm")
 @pytest.mark.parametrize(
     ("options", "replicas", "words"),
@@ -72,3 +93,10 @@ def test_a_job_beyond_them(cluster: SlurmCluster, options: dict[str, object], re
     assert [p.code for p in found] == (["XR147"] if words else [])
     assert words in "".join(map(str, found))
     assert cluster.command("squeue", "--noheader", "--name=job") == ""
+
+
+def test_a_machine_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XRUN_HOME", str(tmp_path / "home"))
+    with pytest.raises(BackendError, match="there is no sinfo on PATH; run xrun where Slurm's commands are"):
+        create_scheduler().check(AppDef("job", [sh("true")]), {}, server=True)

@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 from xrun.errors import BackendError, BackendUnavailable, shown
 
-_MISSING, _UNREACHABLE, _REFUSED, _STRANGE = "XR141", "XR142", "XR143", "XR146"
+REFUSED = "XR143"
+"""Code of what a command says no to."""
+
+_MISSING, _UNREACHABLE, _STRANGE = "XR141", "XR142", "XR146"
 
 PATIENCE = 60.0
 """Seconds that a command of Slurm has; by itself it gives up on a controller after ten."""
@@ -218,7 +221,7 @@ class Cluster:
                     f"{words[0]} finds no cluster's configuration here; SLURM_CONF names one, or run xrun elsewhere"
                 )
             raise (BackendUnavailable if re.search(_NEVER_SENT, said) else Unanswered)(message, code=_UNREACHABLE)
-        raise BackendError(f"{words[0]} refused: {said:.1000}", code=_REFUSED)
+        raise BackendError(f"{words[0]} refused: {said:.1000}", code=REFUSED)
 
 
 def environment(inherited: Mapping[bytes, bytes], given: Mapping[str, object]) -> dict[bytes, bytes]:

@@ -95,8 +95,10 @@ class Answer:
         if not self._record.job_id:
             last = self._folder.tail(OUTPUT) or f"its node may not see {self._folder.path}; job_root must be shared"
             reason = f"it ended before it began ({row.state}): {last}"
-        elif row.state == "FAILED" and (last := self._folder.tail(OUTPUT)):
-            reason = f"its script failed: {last}"
+        elif row.state == "FAILED":
+            when = "" if self._record.replicas else " before any replica began, as by what setup or modules say"
+            last = self._folder.tail(OUTPUT)
+            reason = f"its script failed{when}{': ' + last if last else ''}"
         return state, reason, row.ended
 
     def _lost(self) -> tuple[AppState, str, float]:
@@ -107,7 +109,7 @@ class Answer:
             if self._folder.is_locked():
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
-        why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
+        why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended, as after scancel"
         if not self._record.job_id:
             why += f"; its node may not see {self._folder.path}, job_root must be shared"
         return AppState.FAILED, f"exit code unknown: {why}", self._last_time()
@@ -120,7 +122,8 @@ class Answer:
         known = self._record.replicas.get((r, k), Replica())
         status = ReplicaStatus(k, self._state_of(r, k, known), role.name, known.host, attempt=max(known.attempt, 0))
         status.native_id = self._record.job_id
-        status.started, status.ended = known.started, known.ended
+        if self.state is not AppState.PENDING:  # it may have run before, and been put back into the queue
+            status.started, status.ended = known.started, known.ended
         if known.ended and known.code is not None:
             if 128 < known.code <= 128 + 64:
                 status.signal = outcome.signal_name(known.code - 128)

@@ -3,7 +3,7 @@
 ``app.json`` is what was submitted, ``job.sh`` the script; ``job`` is a link whose target is the job's number, made by
 the script or by who submitted it, so that of two jobs for one app the second one ends at once. The script notes what
 happens in ``job.log``. ``slurm.log`` is the batch step's own output. For each replica there are ``ROLE.K.out``,
-``ROLE.K.err``, and ``ROLE.K.log`` with times and sizes.
+``ROLE.K.err``, and ``ROLE.K.log`` with times and sizes. In ``lost`` is what a replica could not say in another way.
 """
 
 from __future__ import annotations

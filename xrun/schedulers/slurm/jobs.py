@@ -38,6 +38,12 @@ class Jobs:
         """Some apps, by id or by the number of the job: at most one squeue and one sacct, if any has not ended."""
         return {app_id: answer.description() for app_id, answer in self._answers(app_ids).items()}
 
+    def begun(self, app_id: str) -> AppDescription | None:
+        """An app that has begun, as far as its folder tells, for when Slurm is away; None without one."""
+        folder = self._folder(app_id)
+        head, record = folder.head(), _record(folder)
+        return Answer(folder, head, record, None).description() if head and record.job_id else None
+
     def watch(self, app_ids: Sequence[str], timeout: float | None) -> Iterator[Mapping[str, AppDescription]]:
         """Some apps again and again: files are looked at often, Slurm is asked ever more rarely."""
         end = None if timeout is None else time.monotonic() + timeout
@@ -106,7 +112,7 @@ class Jobs:
         folder = self._folder(app_id)
         app = app_of(folder.head() or {})
         roles = [(role.name, role.num_replicas) for role in app.roles] if app else folder.wrote()
-        chunks = logs.read(folder.path, roles, query, self._ended(app_id))
+        chunks = logs.read(folder.path, roles, query, self._ended(app_id) if query.follow else lambda: False)
         return tail_of(chunks, query.tail) if query.tail is not None else chunks
 
     def _folder(self, app_id: str) -> JobFolder:
@@ -166,7 +172,7 @@ class Jobs:
         """A function that says whether an app has ended: it looks at the folder, and asks Slurm ever more rarely."""
         folder = self._folder(app_id)
         state = {"next": 0.0, "pause": _FIRST_PAUSE}
-        patience = Patience(_OUTAGE)
+        patience = Patience(_OUTAGE, known=True)
 
         def ended() -> bool:
             if not folder.read(RECORD) and folder.head() is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, shape
+from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, lead, shape
 from xrun.specs.problems import Problem
 
 FORMAT = "%P|%l|%s|%D"
@@ -84,6 +84,15 @@ def problems(request: SlurmRequest, there: list[Partition]) -> Iterator[Problem]
     if nodes > most:
         message = f"the job needs {nodes} nodes, and partition {name} gives a job {most:g}"
         yield Problem("XR147", "options.partition", message, "another partition, or -cfg nodes=N for fewer")
+
+
+def notices(request: SlurmRequest) -> Iterator[str]:
+    """A time limit that leaves no time, since the job is stopped a while before it."""
+    options = request.options
+    asked = seconds(options.time) if options.time and not options.signal else None
+    if asked is not None and asked <= lead(options):
+        then = "goes back to the queue" if options.requeue and options.max_requeues else "ends"
+        yield f"time {options.time} is over at once: a job {then} {lead(options)} s before it, grace_period and 10 s"
 
 
 def _nodes(request: SlurmRequest, options: SlurmOptions) -> int:

@@ -23,6 +23,7 @@ MAX_REPLICAS = 100_000
 
 _OURS = ("--array", "-a", "--job-name", "-J", "--test-only", "--wait", "-W", "--wrap")
 
+_BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
 _LINE_END = re.compile(r"[\n\r\0]")
 
 
@@ -137,6 +138,11 @@ def shape(role: Role, options: SlurmOptions) -> Shape:
     per_node = math.ceil(role.num_replicas / min(options.nodes or role.num_replicas, role.num_replicas))
     cpus = math.ceil(role.resource.cpu) if role.resource.cpu > 0 else 0
     return Shape(math.ceil(role.num_replicas / per_node), per_node, cpus)
+
+
+def lead(options: SlurmOptions) -> int:
+    """Seconds before the time limit at which the job is stopped."""
+    return min(math.ceil(options.grace_period) + _BEFORE_LIMIT, 65535)
 
 
 def notices(request: SlurmRequest) -> Iterator[str]:

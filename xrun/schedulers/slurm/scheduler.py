@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from xrun.errors import BackendUnavailable
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Probe, Scheduler
 from xrun.schedulers.capabilities import Capabilities
 from xrun.schedulers.logs import LogChunk, LogQuery
@@ -70,8 +71,10 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
         return script.text(request_)
 
     def request_notices(self, request_: SlurmRequest) -> list[str]:
-        """What Slurm can't do to the letter."""
-        return list(request.notices(request_))
+        """What Slurm can't do to the letter, and a time that is over at once."""
+        from xrun.schedulers.slurm import limits
+
+        return [*request.notices(request_), *limits.notices(request_)]
 
     def submit_request(self, info: AppDryRunInfo[SlurmRequest]) -> bool:
         """Makes the job's folder and runs sbatch once; False if there is an app of that id.
@@ -109,6 +112,14 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
     def delete_existing(self, app_id: str) -> bool:
         """Removes the job's folder."""
         return self._jobs.delete(app_id)
+
+    def _readable(self, app_id: str) -> AppDescription:
+        try:
+            return self._existing(app_id)
+        except BackendUnavailable:  # its files are here all the same
+            if (there := self._jobs.begun(app_id)) is None:
+                raise
+            return there
 
     def iter_logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         """From the replicas' files."""

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 from xrun.schedulers import replica
 from xrun.schedulers.shell_words import secret, word
-from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, shape
+from xrun.schedulers.slurm.request import SlurmOptions, SlurmRequest, lead, shape
 from xrun.specs import macros
 from xrun.specs.role import RetryPolicy, Role
 from xrun.specs.workspace import GIT_ROOT, Workspace
 
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST, "img_root": "$PWD"}
 _AT_RUN_TIME = ("XRUN_REPLICA_ID", "XRUN_ATTEMPT", "XRUN_ERROR_FILE", "TORCHELASTIC_ERROR_FILE", macros.RANK0_HOST)
-_BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
 
 LIBRARY = "xrun.sh"
 """File of a job's folder with what is the same for every job; the script brings it if nobody else has."""
@@ -33,7 +32,7 @@ def text(request: SlurmRequest) -> str:
         f"# {request.handle}: what xrun asks of Slurm. By hand: sbatch THIS_FILE",
         (
             f"_folder={shlex.quote(request.folder)} _grace={options.grace_period:g} "
-            f"_lead={_lead(options)} _requeues={options.max_requeues if options.requeue else 0}"
+            f"_lead={lead(options)} _requeues={options.max_requeues if options.requeue else 0}"
         ),
         f'_roles="{" ".join(map(str, range(len(request.app.roles))))}"',
         f"export XRUN_APP_ID={request.app_id} XRUN_HANDLE={shlex.quote(request.handle)}",
@@ -117,7 +116,7 @@ def _of_job(request: SlurmRequest) -> Iterator[str]:
     yield f"--job-name={request.app_id}"
     yield "--open-mode=append"
     yield "--requeue" if options.requeue else "--no-requeue"
-    yield f"--signal={options.signal or f'B:USR2@{_lead(options)}'}"
+    yield f"--signal={options.signal or f'B:USR2@{lead(options)}'}"
     if not options.inherit_env:
         yield "--export=NIL"
     if options.dependency:
@@ -125,11 +124,6 @@ def _of_job(request: SlurmRequest) -> Iterator[str]:
     for name in ("mail_user", "mail_type", "comment"):
         if getattr(options, name):
             yield f"--{name.replace('_', '-')}={getattr(options, name)}"
-
-
-def _lead(options: SlurmOptions) -> int:
-    """Seconds before the time limit at which the job is stopped."""
-    return min(math.ceil(options.grace_period) + _BEFORE_LIMIT, 65535)
 
 
 def _of_nodes(options: SlurmOptions) -> Iterator[str]:

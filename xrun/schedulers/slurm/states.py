@@ -69,6 +69,7 @@ REASONS = {
     "QOSGrpNodeLimit": "jobs of this QOS use all nodes that it allows",
     "Prolog": "while its nodes are prepared",
     "NodeDown": "a node that it needs is down",
+    "job requeued in held state": "it was put back and is held; scontrol release lets it go",
     "launch failed requeued held": "it could not be started, and is held; scontrol release lets it go",
 }
 """Why a job waits -> in words."""

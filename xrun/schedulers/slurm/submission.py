@@ -187,8 +187,8 @@ def check(cluster: Cluster, info: AppDryRunInfo[SlurmRequest], root: str) -> lis
                 cluster.test(file.name, environment(info.request))
     except InvalidJob as refusal:
         found += refusal.problems
-    except BackendUnavailable:
-        raise
     except BackendError as error:
+        if error.code != client.REFUSED:
+            raise
         found.append(Problem(error.code, "options", str(error), "ask for what the cluster has; sinfo shows it"))
     return found
