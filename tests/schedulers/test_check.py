@@ -67,5 +67,7 @@ def test_folders_that_can_be_written(tmp_path: Any) -> None:
     assert "is no folder" in unwritable(str(tmp_path / "file"))
     assert "is no folder" in unwritable(str(tmp_path / "file" / "below"))
     assert "not writable" in unwritable("/proc/1/x") or "no folder" in unwritable("/proc/1/x")
+    assert "has no size" in unwritable("/proc") or "not writable" in unwritable("/proc")
+    assert "no space" not in unwritable("/proc/xrun")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     assert unwritable(str(tmp_path / "dangling")) != ""

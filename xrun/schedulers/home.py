@@ -28,7 +28,10 @@ def unwritable(folder: str) -> str:
         return f"{place} is no folder"
     if not os.access(place, os.W_OK | os.X_OK):
         return f"{folder} is not writable" if place == folder else f"{folder} can't be made: {place} is not writable"
-    if os.statvfs(place).f_bavail == 0:
+    size = os.statvfs(place)
+    if size.f_blocks == 0:  # as /proc and /sys, into which root may write by its permissions
+        return f"{place} holds no files of anybody's: its file system has no size"
+    if size.f_bavail == 0:
         return f"no space is left in {place}"
     return ""
 

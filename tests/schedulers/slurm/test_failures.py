@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +54,19 @@ def test_a_job_that_is_held_again_does_not_run(runner: Runner, cluster: SlurmClu
     assert [r.started for r in found.roles[0].replicas] == [0.0]
     runner.cancel(handle)
     assert status(runner, handle).state is AppState.CANCELLED
+
+
+def test_a_job_whose_folder_is_removed(runner: Runner, cluster: SlurmCluster, xrun_home: Path) -> None:
+    handle = run(runner, sh(UNTIL_STOPPED))
+    reaches(runner, handle, "ready")
+    name = app_id(handle)
+    shutil.rmtree(xrun_home / "slurm" / name)
+    # the page says so: xrun doesn't find it, Slurm does
+    assert runner.status(handle) is None
+    runner.delete(handle)
+    assert cluster.command("squeue", "--noheader", f"--name={name}", "--format=%T").split() == ["RUNNING"]
+    cluster.command("scancel", f"--name={name}")
+    until(lambda: "RUNNING" not in cluster.command("squeue", "--noheader", f"--name={name}", "--format=%T"))
 
 
 # --- what Slurm does to a job --------------------------------------------------------------------------------------

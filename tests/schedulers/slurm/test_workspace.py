@@ -72,3 +72,7 @@ def test_by_hand_it_is_the_folder_itself(
     assert done.returncode == 0, done.stderr
     written = list((tmp_path / "home" / "slurm").glob("job-*/main.0.out"))
     assert [path.read_text().split()[:2] for path in written] == [["old", "data"]]
+    # names are in what xrun writes when it submits, as the page says
+    found = runner.description(f"slurm://default/{written[0].parent.name}")
+    assert found is not None
+    assert (found.status.state, found.status.roles, found.app) == (AppState.SUCCEEDED, [], None)
