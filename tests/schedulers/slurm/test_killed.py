@@ -53,6 +53,15 @@ def step_daemon(runner: Runner, handle: str) -> int:
     return found
 
 
+def below(pid: int) -> list[int]:
+    """All that a process and its children have started and that still runs."""
+    found = [pid]
+    for one in found:  # which grows meanwhile
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            found += map(int, task.read_text().split())
+    return found
+
+
 def srun(runner: Runner, handle: str) -> int:
     """What started its step, of two processes the first."""
     words = f"srun.*/{app_id(handle)}/job.sh"
@@ -133,7 +142,10 @@ def test_the_supervisor_is_killed(runner: Runner, cluster: SlurmCluster) -> None
     for k in range(2):
         reaches(runner, handle, "ready", k=k)
     programs = [program(runner, handle, k) for k in range(2)]
-    os.kill(supervisor(runner, handle), signal.SIGKILL)
+    script = supervisor(runner, handle)
+    helpers = below(script)
+    assert any("sleep" in command(pid) or "tail" in command(pid) for pid in helpers)
+    os.kill(script, signal.SIGKILL)
     found = ends(runner, handle, AppState.FAILED)
     assert "its script failed" in found.msg
-    until(lambda: not any(map(lives, programs)))
+    until(lambda: not any(map(lives, programs + helpers)))

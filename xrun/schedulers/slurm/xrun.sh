@@ -86,7 +86,8 @@ launch() { # launch ROLE...: a step each, which stops when its standard input en
   for _i; do
     _up="$_up $_i" _over=$(less $_i "$_over") _stop=$(less $_i "$_stop") _dead=$(less $_i "$_dead")
     eval "_failed$_i=0 _ended$_i=0 _hold$_i= _run$_i=$_run"
-    sh -c "echo hold $_i \$\$ >&3; exec sleep 2147483647" | {
+    # what holds its standard input open ends with us, however we do
+    sh -c "echo hold $_i \$\$ >&3; exec tail --pid=$$ -f /dev/null" | {
       step "$_i" <&4 4<&- &
       echo "step $_i $!"
       wait $!
@@ -95,7 +96,7 @@ launch() { # launch ROLE...: a step each, which stops when its standard input en
   done
 }
 find_lost() { # what could not be said to us
-  while sleep 3; do
+  while sleep 3 && kill -0 $$; do
     for _i in "$_folder"/lost/*[0-9]; do
       [ ! -e "$_i" ] || { cat "$_i" >&3 && rm "$_i"; }
     done
