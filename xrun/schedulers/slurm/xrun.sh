@@ -17,7 +17,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
   _lose='echo "lost $_role $XRUN_REPLICA_ID $XRUN_ATTEMPT $(date +%s.%N) $_code $_word" >"$_lost.new" && mv "$_lost.new" "$_lost"'
   _lost=$_folder/lost/$_role.$XRUN_REPLICA_ID
   # times and sizes of what was written, if they have changed
-  _note='_now=$(stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
+  _note='_now=$(LC_ALL=C stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
   aside() { _log=$_log _role=$_role _lost=$_lost setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
   end() { kill -KILL "-$1" || kill -KILL "$1"; } 2>/dev/null
   stop() { # stop [SIGNAL]: what ignores it is killed in the end
