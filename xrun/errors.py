@@ -162,7 +162,7 @@ class JobNotFound(XrunError):
 
     def __init__(self, handle: str, hint: str = "") -> None:
         self.handle = handle
-        super().__init__(f"no such job: {handle}{'; ' + hint if hint else ''}")
+        super().__init__(f"no such job: {handle}; {hint or 'see xrun list -s ' + handle.partition(':')[0]}")
 
 
 class WaitTimeout(XrunError, TimeoutError):

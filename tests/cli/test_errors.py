@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,24 @@ def test_a_cause_has_its_code(words: list[str], code: str) -> None:
     done = xrun(*words)
     assert done.returncode == KNOWN[code].exit
     assert done.stderr.startswith(f"xrun: [{code}] "), done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "utils.echo",
+        "-s slurm utils.echo",
+        "--workspace . utils.echo",
+        "-s slurm --workspace . utils.echo",
+        "-s docker --workspace . utils.sh --image x -- true",
+        "-s kubernetes --workspace . utils.sh --image x -- true",
+    ],
+)
+def test_the_current_folder_is_gone(tmp_path: Path, words: str) -> None:
+    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m xrun {words}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode in (3, 4), done.stderr
+    assert re.fullmatch(r"xrun: .*the current folder is gone.*change to another one.*\n", done.stderr)
 
 
 def test_two_problems_in_one_job_are_both_shown(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ step() { # step ROLE: runs it
   exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
+  see_folder
   export XRUN_RANK0_HOST_TRAINER="$(address "$SLURM_JOB_NODELIST")"
 }
 [ -e "$_folder/xrun.sh" ] || { mkdir -p "$_folder" && cp XRUN/xrun.sh "$_folder"; } || exit

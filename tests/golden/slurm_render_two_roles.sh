@@ -53,6 +53,7 @@ step() { # step ROLE: runs it
   exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
+  see_folder
   export XRUN_RANK0_HOST_TRAINER="$(address "$SLURM_JOB_NODELIST_HET_GROUP_0")"
   export XRUN_RANK0_HOST_SERVER="$(address "$SLURM_JOB_NODELIST_HET_GROUP_1")"
   [ ! -e "$_folder/secrets" ] || . "$_folder/secrets"

@@ -50,7 +50,7 @@ def existing(runner: Runner, handle: str) -> AppDescription:
     """
     there = runner.description(handle)
     if there is None:
-        raise JobNotFound(handle, f"see xrun list -s {handle.partition(':')[0]}")
+        raise JobNotFound(handle)
     return there
 
 

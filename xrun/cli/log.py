@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 from xrun.cli import output, progress
-from xrun.cli.job import existing, own_runner
+from xrun.cli.job import own_runner
 from xrun.cli.times import Moment
 from xrun.runner.runner import Runner
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream
@@ -72,7 +72,7 @@ def log(
 
 def _one(runner: Runner, target: LogTarget, query: LogQuery) -> tuple[bool, Iterator[LogChunk]]:
     """Whether there is more than one replica, and what was written."""
-    there = existing(runner, target.handle)
+    there = runner.readable(target.handle)
     counts = [len(r.replicas) for r in there.status.roles if target.role in (None, r.role)]
     shown = len(target.replicas) if target.replicas else sum(counts)
     replicas = tuple(target.replicas) if target.replicas else None

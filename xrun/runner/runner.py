@@ -385,6 +385,15 @@ class Runner:
         scheduler, app_id = self._locate(handle)
         return scheduler.log_iter(app_id, role_name, k, regex, _seconds(since), _seconds(until), should_tail, streams)
 
+    def readable(self, handle: AppHandle) -> AppDescription:
+        """A job whose logs can be read, which may be possible while its system is away and its state isn't known.
+
+        Raises:
+            JobNotFound: there is none of that handle.
+        """
+        scheduler, app_id = self._locate(handle)
+        return scheduler.readable(app_id)
+
     def logs(self, handle: AppHandle, query: LogQuery) -> Iterator[LogChunk]:
         """Bytes of any replicas, in order of arrival."""
         scheduler, app_id = self._locate(handle)

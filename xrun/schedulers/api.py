@@ -312,6 +312,14 @@ class Scheduler(abc.ABC, Generic[R]):
         rows = [row if row.handle else row._replace(handle=self.handle_of(row.app_id)) for row in rows]
         return sorted(rows, key=lambda row: (-row.submitted, row.app_id))
 
+    def readable(self, app_id: str) -> AppDescription:
+        """An app whose logs can be read; a backend may know of it while its system is away.
+
+        Raises:
+            JobNotFound: there is no such app.
+        """
+        return self._existing(app_id)
+
     def logs(self, app_id: str, query: LogQuery) -> Iterator[LogChunk]:
         """What an app wrote, as chunks of bytes.
 
@@ -320,7 +328,7 @@ class Scheduler(abc.ABC, Generic[R]):
             UnknownName: it has no such role or replica.
             UsageError: this scheduler does not keep that stream apart.
         """
-        there = self._readable(app_id)
+        there = self.readable(app_id)
         streams = self.capabilities(self._resolve({})).streams
         if query.stream.value not in streams:
             raise UsageError(f"{self.name} can't select {query.stream}; it has {', '.join(sorted(streams))}")
@@ -400,10 +408,6 @@ class Scheduler(abc.ABC, Generic[R]):
         if there is None:
             raise JobNotFound(self.handle_of(app_id))
         return there
-
-    def _readable(self, app_id: str) -> AppDescription:
-        """An app whose logs can be read; a backend may know of it while its system is away."""
-        return self._existing(app_id)
 
     def _await_end(self, app_id: str) -> None:
         for found in self.watch([app_id]):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
-from xrun.schedulers import outcome, secrets
+from xrun.schedulers import machine, outcome, secrets
 from xrun.schedulers.descriptions import AppDescription, ListedApp
 from xrun.schedulers.gang import pending
 from xrun.schedulers.logs import CAUGHT_UP, LogChunk, LogQuery, Stream, tail_of
@@ -213,7 +213,7 @@ def _fill(made: Path, folder: Path, info: AppDryRunInfo[Any], handle: str, value
         "user": user_name(),
         "submitted": time.time(),
         "options": to_plain(info.cfg),
-        "workdir": os.getcwd(),
+        "workdir": machine.current_folder(),
     }
     try:
         (made / HEAD).write_text(json.dumps(head))

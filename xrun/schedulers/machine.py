@@ -5,13 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from xrun.errors import InvalidValue
+from xrun.errors import BackendError, InvalidValue
 from xrun.schedulers import replica, secrets
 from xrun.schedulers.home import HOME_VARIABLE, home, unwritable
 from xrun.specs import macros
 from xrun.specs.app import AppDef
 from xrun.specs.problems import Problem
 from xrun.specs.role import SCRIPT
+
+
+def current_folder() -> str:
+    """The folder that a job is submitted from.
+
+    Raises:
+        BackendError: it was removed.
+    """
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise BackendError("the current folder is gone; change to another one", code="XR105") from error
 
 
 def missing_files(app: AppDef, workdir: str) -> list[Problem]:

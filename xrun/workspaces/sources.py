@@ -75,8 +75,12 @@ def opened(workspace: Workspace) -> Iterator[Sequence[Source]]:
             elif not os.path.isdir(folder):
                 message = "is a file, not a folder" if os.path.exists(folder) else "there is no such folder"
                 raise refused(SOURCE, name, message, "name a folder, git:// or an fsspec URL")
+            try:
+                real = os.path.realpath(folder)
+            except FileNotFoundError:
+                raise refused(SOURCE, name, "the current folder is gone", "change to another one") from None
             clean = posixpath.normpath(place) if place else "."
-            found.append(Source(name, os.path.realpath(folder), "" if clean == "." else clean, fetched))
+            found.append(Source(name, real, "" if clean == "." else clean, fetched))
         yield found
 
 

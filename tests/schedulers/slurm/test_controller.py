@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -150,6 +152,8 @@ def test_logs_need_no_controller(runner: Runner, cluster: SlurmCluster, gate: Pa
     reaches(runner, handle, "40")
     cluster.stop("slurmctld")
     assert list(runner.log_lines(handle, "main", 0)) == COUNTED
+    printed = subprocess.run([sys.executable, "-m", "xrun", "log", handle], capture_output=True, text=True)
+    assert (printed.returncode, printed.stdout) == (0, "".join(COUNTED)), printed.stderr
     gate.touch()
     assert list(runner.log_lines(handle, "main", 0, should_tail=True)) == COUNTED
     cluster.start("slurmctld")

@@ -15,6 +15,7 @@ from tests.systems.slurm_cluster import SlurmCluster
 from xrun.errors import BackendError, XrunError
 from xrun.runner import Runner
 from xrun.specs.states import AppState
+from xrun.specs.workspace import Workspace
 
 pytestmark = [pytest.mark.xdist_group("slurm-failures"), pytest.mark.timeout(240)]
 
@@ -67,6 +68,26 @@ def test_a_job_whose_folder_is_removed(runner: Runner, cluster: SlurmCluster, xr
     assert cluster.command("squeue", "--noheader", f"--name={name}", "--format=%T").split() == ["RUNNING"]
     cluster.command("scancel", f"--name={name}")
     until(lambda: "RUNNING" not in cluster.command("squeue", "--noheader", f"--name={name}", "--format=%T"))
+
+
+def test_a_node_that_does_not_see_the_folder(
+    runner: Runner, cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    handles = [run(runner, sh("pwd", workspace=code), sbatch_args=["--hold"]) for code in (None, Workspace({".": ""}))]
+    here.rename(tmp_path / "elsewhere")
+    for handle in handles:
+        cluster.command("scontrol", "release", *jobs_of(cluster, app_id(handle)))
+    assert f"does not see {here}; submit from a folder that" in ends(runner, handles[0], FAILED).msg
+    assert lines(runner, handles[0]) == []
+    ends(runner, handles[1], SUCCEEDED)
+    monkeypatch.chdir(tmp_path)
+    for place in ("/usr", "/tmp"):
+        handle = run(runner, sh("pwd"), sbatch_args=[f"--chdir={place}"])
+        ends(runner, handle, SUCCEEDED)
+        assert lines(runner, handle) == [f"{place}\n"]
 
 
 # --- what Slurm does to a job --------------------------------------------------------------------------------------
@@ -146,6 +167,18 @@ def test_slurm_cancels_it(
     reaches(runner, handle, "ready", k=1)
     slurm_cluster_accounting.command("scancel", *jobs_of(slurm_cluster_accounting, app_id(handle)))
     ends(runner, handle, AppState.CANCELLED)
+
+
+@pytest.mark.parametrize("requeue", [True, False])
+def test_slurm_cancels_and_forgets_it(runner: Runner, cluster: SlurmCluster, requeue: bool) -> None:
+    handle = run(runner, sh(UNTIL_STOPPED, num_replicas=2), requeue=requeue)
+    reaches(runner, handle, "ready", k=1)
+    cluster.command("scancel", *jobs_of(cluster, app_id(handle)))
+    until(lambda: not jobs_of(cluster, app_id(handle)))
+    found = status(runner, handle)
+    # one that is not to go back to the queue may have been preempted
+    assert found.state is (AppState.CANCELLED if requeue else FAILED)
+    assert ("Slurm's own commands" if requeue else "exit code unknown") in found.msg
 
 
 # --- submissions that are cut off ----------------------------------------------------------------------------------

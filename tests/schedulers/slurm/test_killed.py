@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedulers.slurm.jobs import app_id, ends, reaches, run, sh, until
+from tests.schedulers.slurm.jobs import app_id, ends, jobs_of, reaches, run, sh, status, until
 from tests.systems.slurm_cluster import SlurmCluster
 from xrun.runner import Runner
+from xrun.specs.resources import Resource
 from xrun.specs.role import RetryPolicy
 from xrun.specs.states import AppState
 from xrun.specs.status import AppStatus
@@ -137,8 +138,79 @@ def test_one_of_several_that_may_fail_is_killed(runner: Runner, cluster: SlurmCl
     assert [r.state for r in found.roles[0].replicas] == [AppState.FAILED, AppState.SUCCEEDED, AppState.SUCCEEDED]
 
 
+def test_a_lost_step_gives_its_memory_to_the_next(runner: Runner, cluster: SlurmCluster) -> None:
+    role = sh(STAYS, resource=Resource(cpu=1), max_retries=1, retry_policy=RetryPolicy.APPLICATION)
+    handle = run(runner, role, sbatch_args=["--mem=0"])
+    reaches(runner, handle, "ready")
+    os.kill(step_daemon(runner, handle), signal.SIGKILL)
+    ends(runner, handle, AppState.SUCCEEDED, 90)
+
+
+def without_its_daemon(runner: Runner, cluster: SlurmCluster, script: str) -> tuple[str, int]:
+    """A job whose batch step's slurmstepd was killed, so that Slurm won't hear of its end; its handle and number."""
+    handle = run(runner, sh(script))
+    reaches(runner, handle, "ready")
+    os.kill(parent(supervisor(runner, handle)), signal.SIGKILL)
+    (number,) = jobs_of(cluster, app_id(handle))
+    return handle, int(number)
+
+
+def holds_nodes(cluster: SlurmCluster, number: int) -> bool:
+    return str(number) in cluster.command("squeue", "--noheader", "--format=%A").split()
+
+
+def test_the_batch_steps_daemon_is_killed(runner: Runner, cluster: SlurmCluster, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    handle, number = without_its_daemon(runner, cluster, f"echo ready; until [ -e {go} ]; do sleep 0.1; done")
+    go.touch()
+    ends(runner, handle, AppState.SUCCEEDED)
+    until(lambda: not holds_nodes(cluster, number))
+
+
+def test_cancel_without_the_batch_steps_daemon(runner: Runner, cluster: SlurmCluster) -> None:
+    handle, number = without_its_daemon(runner, cluster, STAYS)
+    began = time.monotonic()
+    runner.cancel(handle)
+    ends(runner, handle, AppState.CANCELLED)
+    assert time.monotonic() - began < 12
+    until(lambda: not holds_nodes(cluster, number))
+
+
+def test_scancel_without_the_batch_steps_daemon(runner: Runner, cluster: SlurmCluster) -> None:
+    handle, number = without_its_daemon(runner, cluster, STAYS)
+    running = program(runner, handle)
+    cluster.command("scancel", str(number))
+    found = ends(runner, handle, AppState.CANCELLED)
+    assert "Slurm's own commands" in found.msg
+    until(lambda: not lives(running) and not holds_nodes(cluster, number))
+    time.sleep(6)  # it would be put back into the queue
+    assert not holds_nodes(cluster, number)
+    assert status(runner, handle).state is AppState.CANCELLED
+
+
+def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmCluster) -> None:
+    """Its daemon is gone, what it has started is not; the job runs again elsewhere."""
+    script = 'echo "$$ $PPID"; echo ready; [ "$XRUN_ATTEMPT" -gt 0 ] || exec sleep 600; sleep 8; echo done'
+    handle = run(runner, sh(script, num_replicas=2))
+    for k in range(2):
+        reaches(runner, handle, "ready", k=k)
+    first = [program(runner, handle, k) for k in range(2)]
+    helpers = below(supervisor(runner, handle))
+    node = status(runner, handle).roles[0].replicas[0].hostname
+    os.kill(int((cluster.folder / f"{node}.pid").read_text()), signal.SIGKILL)
+    cluster.command("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost")
+    try:
+        found = ends(runner, handle, AppState.SUCCEEDED, 120)
+        assert not any(map(lives, first + helpers))
+    finally:
+        cluster.restore(node)
+    assert [r.attempt for r in found.roles[0].replicas] == [1, 1]
+    assert node not in [r.hostname for r in found.roles[0].replicas]
+    assert list(runner.log_lines(handle, "main", 0)).count("done\n") == 1
+
+
 def test_the_supervisor_is_killed(runner: Runner, cluster: SlurmCluster) -> None:
-    handle = run(runner, sh(STAYS, num_replicas=2))
+    handle = run(runner, sh(STAYS, num_replicas=2), max_runtime=300)
     for k in range(2):
         reaches(runner, handle, "ready", k=k)
     programs = [program(runner, handle, k) for k in range(2)]

@@ -179,7 +179,7 @@ def test_memory_and_cpus(runner: Runner, cluster: SlurmCluster) -> None:
     runner.delete(handle)
 
 
-OURS = ("-Jx", "--job-name=x", "--job-n=x", "--array=0-2", "-a1", "--test-only", "-W")
+OURS = ("-Jx", "--job-name=x", "--job-n=x", "--array=0-2", "-a1", "--test-only", "-W", "--help", "-V", "--parsable")
 WRONG: list[dict[str, Any]] = [{"comment": "a\nb"}, {"partition": "a\rb"}, {"nodes": -1}]
 WRONG += [{"job_root": "relative"}, {"job_root": "/back\\slash"}, *({"sbatch_args": [word]} for word in OURS)]
 
@@ -188,6 +188,12 @@ WRONG += [{"job_root": "relative"}, {"job_root": "/back\\slash"}, *({"sbatch_arg
 def test_what_no_option_can_be(runner: Runner, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"option {next(iter(options))}"):
         run(runner, sh("true"), **options)
+
+
+def test_a_home_that_sbatch_cannot_write_into(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRUN_HOME", "/back\\slash")
+    with pytest.raises(InvalidValue, match="or another XRUN_HOME"):
+        run(runner, sh("true"))
 
 
 def test_the_same_job_from_another_folder_of_the_cli(cluster: SlurmCluster, xrun_home: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
 
         self._sweep()
         asked = info.request
-        workdir = os.path.abspath(_folder(asked.workdir) or _current_folder())
+        workdir = os.path.abspath(os.path.join(machine.current_folder(), _folder(asked.workdir)))
         if missing := machine.missing_files(asked.app, workdir):
             raise InvalidJob(missing)
         devices = self._devices(asked)
@@ -111,7 +111,7 @@ class LocalScheduler(Scheduler[LocalRequest]):
     def check_request(self, info: AppDryRunInfo[LocalRequest]) -> list[Problem]:
         """What a submission looks at, and whether the programs can be started: on this machine, now."""
         asked = info.request
-        workdir = os.path.abspath(_folder(asked.workdir) or _current_folder())
+        workdir = os.path.abspath(os.path.join(machine.current_folder(), _folder(asked.workdir)))
         found = machine.unwritable_home() + machine.missing_files(asked.app, workdir)
         found += machine.missing_programs(asked.app, asked.app_id, workdir, _inherited(asked))
         found += machine.missing_secrets(asked.app, os.environb)
@@ -286,10 +286,3 @@ def _inherited(asked: LocalRequest) -> dict[bytes, bytes]:
     if not asked.options.inherit_env:
         return {}
     return replica.inherited_env(os.environb, os.path.dirname(sys.executable))
-
-
-def _current_folder() -> str:
-    try:
-        return os.getcwd()
-    except OSError as error:
-        raise BackendError("the current folder is gone; change to another one", code="XR105") from error

@@ -36,8 +36,8 @@ class Answer:
         self._folder, self.head, self._record, self._row = folder, head, record, row
         self.app = app_of(head)
         known = {} if record.verdict else folder.ended()
-        # what somebody saw doesn't count once it runs again
-        self._known = known if known and known["ended"] >= record.began else {}
+        # what somebody saw doesn't count once it runs again; Slurm's times are whole seconds
+        self._known = known if known and known["ended"] >= int(record.began) else {}
         self.is_final = bool(record.verdict or self._known)
         self.submitted: float = head.get("submitted", row.submitted if row else 0.0)
         self.state, self.reason, self.ended = self._judge()
@@ -109,7 +109,9 @@ class Answer:
             if self._folder.is_locked():
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
-        why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended, as after scancel"
+        if self._record.killed and self.head.get("options", {}).get("requeue"):  # what else may be, runs it again
+            return AppState.CANCELLED, "cancelled with Slurm's own commands", self._record.killed
+        why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
         if not self._record.job_id:
             why += f"; its node may not see {self._folder.path}, job_root must be shared"
         return AppState.FAILED, f"exit code unknown: {why}", self._last_time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ _READ = 1 << 18
 _POLL, _LONGEST_POLL = 0.05, 0.5
 _SUFFIXES = {Stream.STDOUT: "out", Stream.STDERR: "err"}
 _STREAMS = tuple(_SUFFIXES)
+_NOTE = re.compile(rb"([\d.]+) (\d+) ([\d.]+) (\d+)")
 
 
 class _Piece(NamedTuple):
@@ -57,9 +59,8 @@ class _Replica:
         self._at += len(data)
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
-            words = line.split()
-            if len(words) == 4:
-                yield from self._grown((float(words[0]), int(words[1])), (float(words[2]), int(words[3])))
+            if note := _NOTE.fullmatch(line):  # another one is damaged, and the next one says all that it would have
+                yield from self._grown((float(note[1]), int(note[2])), (float(note[3]), int(note[4])))
 
     def rest(self) -> Iterator[_Piece]:
         """What lies beyond the last note; only right once nothing writes any more."""

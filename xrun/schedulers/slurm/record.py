@@ -43,6 +43,7 @@ class Record:
         nodes: where, in Slurm's short form.
         restarts: restarts so far; one of many replicas counts once.
         replicas: what is known of each.
+        killed: when the job's script was told by Slurm to end; 0 if it was not, or runs again.
         verdict: the words of the verdict, as ``["FAILED", "0", "2", "3"]``; empty without one.
         ended: its time.
     """
@@ -52,6 +53,7 @@ class Record:
     nodes: str = ""
     restarts: int = 0
     replicas: dict[Key, Replica] = field(default_factory=dict)
+    killed: float = 0.0
     verdict: list[str] = field(default_factory=list)
     ended: float = 0.0
 
@@ -78,7 +80,9 @@ def _apply(record: Record, kind: str, words: list[str]) -> None:
         for replica in record.replicas.values():
             replica.started = replica.ended = 0.0
         record.job_id, record.began, record.nodes = words[0], float(words[2]), " ".join(words[3:4])
-        record.verdict, record.ended = [], 0.0
+        record.verdict, record.ended, record.killed = [], 0.0, 0.0
+    elif kind == "killed":
+        record.killed = float(words[0])
     elif kind == "retry":
         record.restarts += 1
     elif kind == "verdict":

@@ -21,7 +21,10 @@ MAX_SCRIPT = 4 << 20
 MAX_REPLICAS = 100_000
 """More is a typing error."""
 
-_OURS = ("--array", "-a", "--job-name", "-J", "--test-only", "--wait", "-W", "--wrap")
+_OURS = (
+    *("--array", "-a", "--job-name", "-J", "--wrap", "--wait", "-W", "--parsable"),
+    *("--test-only", "--help", "-h", "--usage", "--version", "-V"),  # with which there is none
+)
 
 _BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
 _LINE_END = re.compile(r"[\n\r\0]")
@@ -68,15 +71,13 @@ class SlurmOptions(CommonOptions):
             if not text.startswith("-"):
                 raise InvalidValue(f"option sbatch_args: {shown(text)} is no option; write --name=value")
             if _is_ours(text):
-                raise InvalidValue(f"option sbatch_args: {shown(text)} would make the job another one; xrun sets it")
+                raise InvalidValue(f"option sbatch_args: {shown(text)} would make the job another one or none; drop it")
         if self.job_root and not os.path.isabs(self.job_root):
             raise InvalidValue(f"option job_root: {shown(self.job_root)} is not absolute, and a job must find it")
-        if "\\" in self.job_root:
-            raise InvalidValue(f"option job_root: sbatch can't write into {shown(self.job_root)}: it drops backslashes")
 
 
 def _is_ours(argument: str) -> bool:
-    """Whether an option of sbatch's takes the job its name, number or script, or sbatch its answer."""
+    """Whether an option of sbatch's takes the job its name, number, script or existence, or sbatch its answer."""
     name = argument.partition("=")[0]
     if not name.startswith("--"):
         return name[:2] in _OURS
@@ -125,7 +126,11 @@ def build(app: AppDef, options: SlurmOptions, app_id: str, handle: str, job_root
 
     Raises:
         InvalidJob: too many replicas, or a script that no sbatch takes.
+        InvalidValue: sbatch can't write into that job root.
     """
+    if "\\" in job_root:
+        message = f"sbatch can't write into {shown(job_root)}: it drops backslashes"
+        raise InvalidValue(f"option job_root: {message}; name another one, or another XRUN_HOME")
     count = sum(role.num_replicas for role in app.roles)
     if count > MAX_REPLICAS:
         message = f"{count} replicas in one job"

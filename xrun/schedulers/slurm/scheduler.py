@@ -113,7 +113,8 @@ class SlurmScheduler(Scheduler[SlurmRequest]):
         """Removes the job's folder."""
         return self._jobs.delete(app_id)
 
-    def _readable(self, app_id: str) -> AppDescription:
+    def readable(self, app_id: str) -> AppDescription:
+        """An app whose files are here, also while the cluster doesn't answer."""
         try:
             return self._existing(app_id)
         except BackendUnavailable:  # its files are here all the same

@@ -235,6 +235,9 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     """What is done once, on the first node."""
     options, roles = request.options, request.app.roles
     yield "prepare() {"
+    elsewhere = any(argument.startswith(("--chdir", "-D")) for argument in options.sbatch_args)
+    if not elsewhere and not all(role.workspace for role in roles):
+        yield "  see_folder"
     for r, role in enumerate(roles):
         nodes = f"$SLURM_JOB_NODELIST_HET_GROUP_{r}" if request.is_het else "$SLURM_JOB_NODELIST"
         yield f'  export {replica.rank0_variable(role.name)}="$(address "{nodes}")"'
@@ -247,7 +250,9 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
         yield f"  module load {' '.join(map(shlex.quote, options.modules))} || exit"
     yield from (f"  {line}" for line in options.setup)
     if options.max_runtime > 0:
-        yield f'  {{ sleep {options.max_runtime:g} & echo "clock $!"; wait $! && echo overtime; }} >&3 &'
+        # it ends with the script, however that does
+        clock = f"timeout --foreground {options.max_runtime:g} tail --pid=$$ -f /dev/null"
+        yield f"  {{ {clock}; [ $? != 124 ] || echo overtime; }} >&3 &"
     yield "}"
 
 

@@ -79,7 +79,7 @@ def _missing_files(request: SlurmRequest, folder: JobFolder | None) -> list[Prob
     for i, role in enumerate(request.app.roles):
         if (folder is None) is bool(role.workspace):
             continue
-        place = os.getcwd() if folder is None else folder / script.workspace_name(request, role)
+        place = machine.current_folder() if folder is None else folder / script.workspace_name(request, role)
         missing = machine.missing_files(AppDef("", [role]), place)
         found += [problem._replace(path=problem.path.replace("roles[0]", f"roles[{i}]")) for problem in missing]
     return found

@@ -6,10 +6,15 @@
 # The two talk through srun. What a replica says on standard output comes out of the supervisor's pipe; a replica is to
 # stop when its standard input ends. Neither needs slurmctld. If what carries that was killed, slurmstepd or the shell
 # that runs the replica, its end is put into the folder "lost", into which the supervisor looks every few seconds.
+#
+# A node whose slurmd is gone is lost to Slurm, which runs the job again elsewhere; what still runs there sees that by the
+# link "run", which names the latest run, and ends.
 
 # so that nothing of these names in the launcher's environment has a say
-unset _again _clock _code _dead _exit _finder _group _killer _over _overlap _pid _place _reader _run _scope _seen _spare
-unset _stop _stopped _trapped _up _verdict _watcher _where
+unset _again _code _dead _exit _finder _group _killer _over _overlap _pid _place _reader _run _scope _seen _spare _stop
+unset _stopped _trapped _up _verdict _watcher _where
+_this=${SLURM_RESTART_COUNT:-0}
+_is_old='_last=$(readlink "$_folder/run"); [ "${_last:-$_this}" != "$_this" ]'
 
 replica() { # replica PROGRAM...: runs it here, and says on standard output how it goes
   _log=$_folder/$XRUN_ROLE.$XRUN_REPLICA_ID
@@ -18,7 +23,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
   _lost=$_folder/lost/$_role.$XRUN_REPLICA_ID
   # times and sizes of what was written, if they have changed
   _note='_now=$(LC_ALL=C stat -c "%.9Y %s" "$_log.out" "$_log.err"); [ "$_now" = "$_seen" ] || echo $_now >>"$_log.log"; _seen=$_now'
-  aside() { _log=$_log _role=$_role _lost=$_lost setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
+  aside() { _folder=$_folder _log=$_log _role=$_role _lost=$_lost _this=$_this setsid sh -c "trap '' TERM HUP USR1 USR2; $1" >/dev/null 2>&1 </dev/null 4<&- & }
   end() { kill -KILL "-$1" || kill -KILL "$1"; } 2>/dev/null
   stop() { # stop [SIGNAL]: what ignores it is killed in the end
     [ -z "$_stopped" ] || return 0
@@ -45,7 +50,8 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     _pid=$!
     [ -z "$_stopped" ] || kill -KILL $_pid
     _lives="kill -0 $$ || { kill -KILL -$_pid; _code=137 _word=lost; $_lose; exit; }"
-    aside "_n=0 _pause=0.2; while sleep \$_pause; do $_note; $_lives; _n=\$((_n + 1)); [ \$_n -lt 50 ] || _pause=1; done"
+    _old="if $_is_old; then kill -HUP $$; kill -KILL -$_pid; exit; fi"
+    aside "_n=0 _pause=0.2; while sleep \$_pause; do $_note; $_lives; $_old; _n=\$((_n + 1)); [ \$_n -lt 50 ] || _pause=1; done"
     _watcher=$!
     wait $_pid
     _code=$?
@@ -68,7 +74,7 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
   done
   trap '' TERM HUP
   [ -z "$_killer" ] || end $_killer
-  kill $_reader
+  kill $_reader 2>/dev/null
   exit "${_code:-143}"
 }
 
@@ -95,8 +101,10 @@ launch() { # launch ROLE...: a step each, which stops when its standard input en
     } 4<&0 >&3 &
   done
 }
-find_lost() { # what could not be said to us
+look() { # for what could not be said to us
   while sleep 3 && kill -0 $$; do
+    if eval "$_is_old"; then echo old >&3 && return; fi
+    [ ! -e "$_folder/cancelled" ] || echo cancel >&3
     for _i in "$_folder"/lost/*[0-9]; do
       [ ! -e "$_i" ] || { cat "$_i" >&3 && rm "$_i"; }
     done
@@ -162,25 +170,38 @@ time_is_up() { # Slurm's signal before the time limit, which may come a good dea
   esac
   if [ $_left -gt 0 ]; then
     { sleep $_left; echo limit >&3; } &
-  elif [ "${SLURM_RESTART_COUNT:-0}" -lt $_requeues ]; then
+  elif [ "$_this" -lt $_requeues ]; then
     finish REQUEUE
   else
     finish FAILED limit
   fi
 }
 
+is_running() { [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T | head -n 1)" = RUNNING ]; }
+
+is_alone() { # whether the batch step's slurmstepd was killed, so that Slurm won't hear of our end
+  _i=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$$/status")
+  [ "${_i:-$PPID}" != "$PPID" ]
+}
+
+see_folder() { # slurmd goes to /tmp where the folder is missing
+  if [ "$PWD" != /tmp ] || (cd "$SLURM_SUBMIT_DIR") 2>/dev/null; then return; fi
+  echo "${SLURMD_NODENAME-the node} does not see $SLURM_SUBMIT_DIR; submit from a folder that all nodes see, or with --workspace" >&2
+  exit 1
+}
+
 supervise() {
   mkdir -p "$_folder" && ln -s "$SLURM_JOB_ID" "$_folder/job" 2>/dev/null
   [ "$(readlink "$_folder/job")" = "$SLURM_JOB_ID" ] || { echo "$_folder belongs to another job"; exit 1; }
   [ -e "$_folder/job.sh" ] || cp "$0" "$_folder/job.sh"
-  say "run $SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} $(date +%s.%N) $SLURM_JOB_NODELIST" || exit
+  ln -sfn "$_this" "$_folder/run" && say "run $SLURM_JOB_ID $_this $(date +%s.%N) $SLURM_JOB_NODELIST" || exit
   _pipe=$(mktemp -u) && mkfifo -m 600 "$_pipe" && exec 3<>"$_pipe" && rm "$_pipe" || exit
   trap 'echo killed >&3' TERM
   trap 'echo cancel >&3' USR1
   trap 'echo limit >&3' USR2
   prepare
   rm -rf "$_folder/lost" && mkdir "$_folder/lost" || exit
-  find_lost 2>/dev/null &
+  look 2>/dev/null &
   _finder=$!
   if [ -e "$_folder/cancelled" ]; then finish CANCELLED; else launch $_roles; fi
   while [ -n "$_up" ]; do
@@ -194,7 +215,7 @@ supervise() {
       eval "_i=\$_at${_role}_$_k _at${_role}_$_k= _now=\$_run$_role"
       if [ $_what = lost ]; then
         [ "$_i" = "$_now.$_attempt" ] || continue # it is known, or of a step before
-        _dead="$_dead $_role" _overlap=--overlap
+        _dead="$_dead $_role" _overlap='--overlap --mem=0' # to Slurm, what it had is in use
       fi
       say "end $_role $_k $_attempt $_time $_code $_word"
       [ "$_word" = again ] || eval "_ended$_role=\$((_ended$_role + 1))"
@@ -212,17 +233,28 @@ supervise() {
       has $_role "$_up" && ! has $_role "$_stop" || kill $_k
       ;;
     cancel) finish CANCELLED ;;
-    clock) _clock=$_role ;;
     overtime) finish FAILED overtime ;;
     limit) time_is_up ;;
-    killed) _verdict=${_verdict:-KILLED} _again= ;;
+    killed)
+      say "killed $(date +%s.%N)"
+      _verdict=${_verdict:-KILLED} _again=
+      ;;
+    old)
+      say() { :; }
+      _verdict=KILLED _again=
+      hang_up $_up
+      ;;
     esac
   done
   trap - TERM
-  kill $_clock $_finder 2>/dev/null
+  kill $_finder 2>/dev/null
   case $_verdict in
   KILLED) exit 143 ;;
   REQUEUE | STOPPED)
+    if [ $_verdict = STOPPED ] && ! is_running; then # what Slurm's own commands have ended is not to run again
+      say "killed $(date +%s.%N)"
+      exit 143
+    fi
     say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600
     [ $_verdict = REQUEUE ] || exit 143 # Slurm knows why
     _verdict="FAILED limit"
@@ -230,7 +262,7 @@ supervise() {
   esac
   say "verdict $(date +%s.%N) $_verdict"
   rm -f "$_folder/secrets"
-  [ "$_verdict" != CANCELLED ] || { scancel "$SLURM_JOB_ID" && sleep 600; }
+  if is_alone; then scancel "$SLURM_JOB_ID"; elif [ "$_verdict" = CANCELLED ]; then scancel "$SLURM_JOB_ID" && sleep 600; fi
   [ "$_verdict" = SUCCEEDED ] || exit "${_exit:-1}"
 }
 
