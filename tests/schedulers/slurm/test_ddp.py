@@ -51,10 +51,12 @@ def test_nodes_train_together(runner: Runner, cluster: SlurmCluster, tmp_path: P
     script = tmp_path / "train.py"
     script.write_text(ALL_REDUCE)
     handle = ddp(runner, str(script), f"{nodes}x1")
-    ends(runner, handle, AppState.SUCCEEDED, 200)
+    found = ends(runner, handle, AppState.SUCCEEDED, 200)
+    hosts = {replica.hostname for replica in found.roles[0].replicas}
+    assert len(hosts) == nodes
     said = "".join("".join(runner.log_lines(handle, "train", k)) for k in range(nodes))
-    for node in range(1, nodes + 1):
-        assert f"sum {nodes * (nodes + 1) // 2} of {nodes} on n{node}" in said
+    for host in hosts:
+        assert f"sum {nodes * (nodes + 1) // 2} of {nodes} on {host}\n" in said
 
 
 def test_a_preempted_training_goes_on_from_its_checkpoint(
