@@ -68,7 +68,7 @@ def await_end(runner: Runner, handle: str, timeout: float | None = None) -> AppS
                 raise JobNotFound(handle, "it was deleted meanwhile")
             if there.status.is_terminal():
                 return there.status
-            waiting.note(there.status.state.name)
+            waiting.note(": ".join(filter(None, (there.status.state.name, there.status.msg))))
     raise WaitTimeout(f"{handle} has not ended after {time.monotonic() - began:.1f} s; it goes on")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from xrun.cli import attach, output, submission
 from xrun.cli.job import exit_code, own_runner, status_json
+from xrun.cli.progress import Waiting
 from xrun.runner.runner import Runner
 from xrun.specs.dryrun import AppDryRunInfo
 
@@ -41,10 +43,14 @@ def submit(runner: Runner, info: AppDryRunInfo[Any], after: submission.After) ->
     if after.dryrun:
         print_request(info, after.json)
         return 0
-    stays = not after.detach and runner.attaches(info.scheduler)
+    attaches = runner.attaches(info.scheduler)
+    stays = not after.detach and attaches
     started = time.monotonic()
     attach.hold_signals()
-    handle = runner.schedule(info)
+    hint = "Ctrl-C is heard after that"
+    # what runs here is there at once, and is forked off a process that should have no threads
+    with nullcontext() if attaches else Waiting(f"{info.scheduler} to take {info.app_id}", hint):
+        handle = runner.schedule(info)
     if not (stays or after.wait or after.log):
         output.answer_json({"version": 1, "handle": handle}) if after.json else output.answer(handle)
         attach.let_signals()

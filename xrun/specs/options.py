@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -45,6 +46,9 @@ class CommonOptions:
         for name, seconds in (("max_runtime", self.max_runtime), ("grace_period", self.grace_period)):
             if not 0 <= seconds <= _LONGEST:
                 raise InvalidValue(f"option {name}: {seconds} is not a number of seconds, 0 to {_LONGEST}")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidValue(f"option {name}: {value} is no number to count with")
 
 
 class runopt(NamedTuple):  # noqa: N801 - TorchX's name

@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,69 @@ def test_something_else_listens_there(team: Team, changed: Callable[..., str], t
     assert done.returncode in (4, 8)
     assert done.stderr.startswith("xrun: [XR1")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "doctor"])
+def test_a_login_page(tmp_path: Path, verb: str) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if "jobs" in self.path or "version" in self.path else 302)
+            self.send_header("Location", "/login")
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html><title>Log in</title>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = kubeconfig(tmp_path, server=f"http://127.0.0.1:{server.server_port}")
+        if verb == "status":
+            refused(asked(tmp_path, config), 4, "XR169", "Log in", "a login page or proxy may be there")
+        else:
+            done = asked(tmp_path, config, "doctor", "-s", "kubernetes")
+            assert done.returncode != 0
+            assert "a login page or proxy may be there" in done.stdout + done.stderr
+        server.shutdown()
+
+
+def kubeconfig(folder: Path, server: str = "https://127.0.0.1:1", **user: Any) -> str:
+    """A kubeconfig of a cluster that need not be there."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "one", "cluster": {"server": server}}],
+        "users": [{"name": "me", "user": user}],
+        "contexts": [{"name": "mine", "context": {"cluster": "one", "user": "me"}}],
+        "current-context": "mine",
+    }
+    path = folder / "config"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "s\u00e9same"])
+def test_a_token_that_no_header_can_hold(tmp_path: Path, token: str) -> None:
+    refused(asked(tmp_path, kubeconfig(tmp_path, token=token)), 4, "XR171", "get a new one")
+
+
+def test_a_server_without_its_protocol(tmp_path: Path) -> None:
+    done = asked(tmp_path, kubeconfig(tmp_path, server="127.0.0.1:6443", token="x"))
+    refused(done, 4, "XR171", "127.0.0.1:6443 has no https://")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo please log in >&2; exit 3", ["returned 3", "please log in"]),
+        ("echo '{}'", ["exec:"]),
+        ("true", ["exec:"]),
+    ],
+)
+def test_a_program_that_gives_no_token(tmp_path: Path, script: str, words: list[str]) -> None:
+    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]}
+    given = kubeconfig(tmp_path, exec={**program, "interactiveMode": "Never"})
+    refused(asked(tmp_path, given), 4, "XR171", given, *words)
 
 
 def test_two_kubeconfigs_are_one(team: Team, tmp_path: Path) -> None:

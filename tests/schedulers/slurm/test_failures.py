@@ -181,6 +181,26 @@ def test_slurm_cancels_and_forgets_it(runner: Runner, cluster: SlurmCluster, req
     assert ("Slurm's own commands" if requeue else "exit code unknown") in found.msg
 
 
+def test_slurm_cancels_it_while_it_waits_again(runner: Runner, each_cluster: SlurmCluster) -> None:
+    handle = run(runner, sh(UNTIL_STOPPED))
+    reaches(runner, handle, "ready")
+    job = jobs_of(each_cluster, app_id(handle))
+    each_cluster.command("scontrol", "requeuehold", *job)
+    until(lambda: status(runner, handle).state is PENDING)
+    each_cluster.command("scancel", *job)
+    until(lambda: not jobs_of(each_cluster, app_id(handle)))  # accounting goes on calling it REQUEUED
+    assert status(runner, handle).state is AppState.CANCELLED
+
+
+def test_slurm_cancels_and_forgets_one_that_never_began(runner: Runner, cluster: SlurmCluster) -> None:
+    handle = run(runner, sh("true"), sbatch_args=["--hold"])
+    cluster.command("scancel", *jobs_of(cluster, app_id(handle)))
+    until(lambda: not jobs_of(cluster, app_id(handle)))
+    found = status(runner, handle)  # also what ran where nothing can be written looks like this
+    assert found.state is FAILED
+    assert "as if scancel had ended it before" in found.msg
+
+
 # --- submissions that are cut off ----------------------------------------------------------------------------------
 
 

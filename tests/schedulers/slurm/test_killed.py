@@ -188,7 +188,7 @@ def test_scancel_without_the_batch_steps_daemon(runner: Runner, cluster: SlurmCl
     assert status(runner, handle).state is AppState.CANCELLED
 
 
-def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmCluster) -> None:
+def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmCluster, xrun_home: Path) -> None:
     """Its daemon is gone, what it has started is not; the job runs again elsewhere."""
     script = 'echo "$$ $PPID"; echo ready; [ "$XRUN_ATTEMPT" -gt 0 ] || exec sleep 600; sleep 8; echo done'
     handle = run(runner, sh(script, num_replicas=2))
@@ -207,6 +207,7 @@ def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmC
     assert [r.attempt for r in found.roles[0].replicas] == [1, 1]
     assert node not in [r.hostname for r in found.roles[0].replicas]
     assert list(runner.log_lines(handle, "main", 0)).count("done\n") == 1
+    assert (xrun_home / "slurm" / app_id(handle) / "job.log").read_text().count("verdict") == 1
 
 
 def test_the_supervisor_is_killed(runner: Runner, cluster: SlurmCluster) -> None:

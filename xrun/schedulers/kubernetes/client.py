@@ -7,6 +7,7 @@ which any version of it passes on unchanged, bytes of logs included.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from xrun import __version__
-from xrun.errors import BackendError, BackendUnavailable
+from xrun.errors import BackendError, BackendUnavailable, shown
 from xrun.schedulers.streams import Stream
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ _HEARTBEAT = 150.0  # seconds; an API server sends a bookmark every minute or so
 
 JSON, MERGE, STRATEGIC = "application/json", "application/merge-patch+json", "application/strategic-merge-patch+json"
 
-POD, JOB, JOBSET, CONFIG_MAP, SECRET, SERVICE, EVENT = (
+POD, JOB, JOBSET, CONFIG_MAP, SECRET, SERVICE, EVENT, WORKLOAD, QUEUE = (
     "pods",
     "jobs",
     "jobsets",
@@ -45,8 +46,11 @@ POD, JOB, JOBSET, CONFIG_MAP, SECRET, SERVICE, EVENT = (
     "secrets",
     "services",
     "events",
+    "workloads",
+    "localqueues",
 )
-_GROUPS = {JOB: "/apis/batch/v1", JOBSET: "/apis/jobset.x-k8s.io/v1alpha2", "workloads": "/apis/kueue.x-k8s.io/v1beta1"}
+_KUEUE = "/apis/kueue.x-k8s.io/v1beta1"
+_GROUPS = {JOB: "/apis/batch/v1", JOBSET: "/apis/jobset.x-k8s.io/v1alpha2", WORKLOAD: _KUEUE, QUEUE: _KUEUE}
 KINDS = {"Job": JOB, "JobSet": JOBSET, "ConfigMap": CONFIG_MAP, "Secret": SECRET, "Service": SERVICE}
 
 
@@ -257,7 +261,12 @@ class Cluster:
                 raise
             # a connection that was idle may have been closed meanwhile
             response = self._request(what, method, path, query, body, kind, heads=heads)
-        found: dict[str, Any] = json.loads(response.data)
+        try:
+            found: dict[str, Any] = json.loads(response.data)
+        except ValueError as error:
+            text = " ".join(response.data[:200].decode("utf-8", "replace").split())
+            message = f"{self.host} answers {shown(text)}, which no API server does; a login page or proxy may be there"
+            raise BackendError(f"can't {what}: {message}", code=_REFUSED) from error
         return found
 
     def _request(
@@ -292,7 +301,7 @@ class Cluster:
                 timeout=urllib3.Timeout(connect=10, read=idle),
                 retries=False,
             )
-            if response.status < 400:
+            if response.status < 300:
                 self._answered = True
                 return response
             answer = response.data if not streamed else response.read(65536)
@@ -356,7 +365,9 @@ class _Connection(NamedTuple):
         found = {}
         for setting in self.configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
-                found[str(setting["key"])] = str(setting["value"])
+                found[str(setting["key"])] = str(setting["value"]).strip()
+        if not all(value.isascii() and value.isprintable() for value in found.values()):
+            raise BackendError(f"the token for {self.host} holds what no token can; get a new one", code=_CONFIG)
         return found
 
 
@@ -369,10 +380,10 @@ def _connect(kubeconfig: str, context: str) -> _Connection:
         ) from error
     configuration = client.Configuration()
     try:
-        namespace = _load(config, configuration, kubeconfig, context)
+        namespace = _checked(config, configuration, kubeconfig, context)
     except Exception as error:  # the client's own errors, YAML's, and those of programs that give tokens
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
         raise BackendError(
             f"the cluster's address can't be had from {where}: {reason:.300}; kubectl config get-contexts shows what "
             "there is",
@@ -381,6 +392,32 @@ def _connect(kubeconfig: str, context: str) -> _Connection:
     configuration.connection_pool_maxsize = _CONNECTIONS
     api = client.ApiClient(configuration)
     return _Connection(configuration.host.rstrip("/"), namespace, api.rest_client.pool_manager, configuration)
+
+
+class _Said(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def _checked(config: Any, configuration: Any, kubeconfig: str, context: str) -> str:
+    """As `_load`; raises for what the client goes on with as if nothing were wrong."""
+    said = _Said()
+    logging.getLogger().addHandler(said)  # what becomes of a program that should give a token, the client only logs
+    try:
+        namespace = _load(config, configuration, kubeconfig, context)
+    finally:
+        logging.getLogger().removeHandler(said)
+    if "://" not in configuration.host:
+        raise ValueError(f"server {configuration.host} has no https://")
+    if said.lines and not configuration.api_key and not configuration.cert_file:
+        raise ValueError(said.lines[-1])
+    return namespace
 
 
 def _load(config: Any, configuration: Any, kubeconfig: str, context: str) -> str:

@@ -8,10 +8,9 @@ import signal
 from typing import NamedTuple
 
 from xrun.schedulers import outcome
-from xrun.schedulers.kubernetes.objects import Pod
+from xrun.schedulers.kubernetes.objects import USUAL, Pod
 from xrun.schedulers.kubernetes.pod import EXIT
 
-_USUAL = {"", "ContainerCreating", "PodInitializing"}
 _NOT_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
 _IN_PLACE = re.compile(rf"{EXIT} (\d+) (\d+)(?:\n|$)")
 _EXCEPTION = re.compile(r"(?:\[[^\]]*\]:\s*)*([\w.]*(?:Error|Exception|Interrupt)\b.*)")
@@ -44,6 +43,13 @@ class End(NamedTuple):
 
 def of(pod: Pod) -> End:
     """How a pod that has ended did."""
+    end = _of(pod)
+    if not pod.culprit:
+        return end
+    return end._replace(error=f"{pod.culprit}: {end.error}" if end.error else f"in container {pod.culprit}")
+
+
+def _of(pod: Pod) -> End:
     code, message, attempts = pod.code, pod.message, 0
     inside = _IN_PLACE.match(message)
     if inside:
@@ -65,7 +71,7 @@ def of(pod: Pod) -> End:
 
 def waiting(pod: Pod) -> str:
     """Why a pod has not begun; empty if it has, or if that is as usual."""
-    if pod.phase != "Pending" or pod.reason in _USUAL or pod.stopped or pod.ended:
+    if pod.phase != "Pending" or pod.reason in ("", *USUAL) or pod.stopped or pod.ended:
         return ""
     return _why(pod.reason, pod.message)
 

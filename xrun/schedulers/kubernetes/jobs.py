@@ -55,7 +55,10 @@ class Jobs:
             sent = Submission(self._cluster, info, self._progress)
         except InvalidJob as refusal:
             return list(refusal.problems)
-        return sent.check()
+        problems, plan = sent.check(), info.request.plan
+        if (queue := plan.options.queue) and (why := reasons.no_queue(self._cluster, plan.namespace, queue)):
+            problems.append(Problem("XR176", "options.queue", why, "xrun doctor -s kubernetes names the queues"))
+        return problems
 
     def describe_many(self, app_ids: Sequence[str]) -> Mapping[str, AppDescription]:
         """From one list of each kind in each namespace; one app that waits is looked at more closely."""
@@ -258,7 +261,11 @@ class _Space:
             self._keeper.look(found[name])
             if (moment := self._keeper.due(found[name])) > now:
                 self._due[name] = moment
-            said = reasons.why_waits(self._cluster, self._namespace, found[name]) if len(self._mine) == 1 else ""
+            said = ""
+            if len(self._mine) == 1:
+                said = reasons.why_waits(self._cluster, self._namespace, found[name])
+                if reasons.unstarted(found[name]):
+                    self._due[name] = min(self._due.get(name, float("inf")), now + _LOOK_AGAIN)
             there = self._describe(found[name], app_id, said)
             if is_terminal(there.status.state):
                 self._keeper.finish(name)

@@ -13,6 +13,9 @@ from xrun.schedulers.kubernetes.pod import CONTAINER
 ENDED = ("Succeeded", "Failed")
 """Phases of a pod that has ended."""
 
+USUAL = ("ContainerCreating", "PodInitializing")
+"""Why a container waits that nothing is wrong with."""
+
 
 class Pod(NamedTuple):
     """One attempt of a replica.
@@ -33,6 +36,7 @@ class Pod(NamedTuple):
         code: the exit code.
         reason: why it waits, ended or was ended, in Kubernetes' word.
         message: more about that, or what the program left.
+        culprit: the container that this is about, if not the program's.
         stopped: since when it is to go; 0 if it isn't.
         containers: names of its containers, in the order in which they begin.
         finished: names of containers that have ended for good.
@@ -55,6 +59,7 @@ class Pod(NamedTuple):
     code: int | None = None
     reason: str = ""
     message: str = ""
+    culprit: str = ""
     stopped: float = 0.0
     containers: Sequence[str] = (CONTAINER,)
     finished: Sequence[str] = ()
@@ -226,16 +231,15 @@ def _with_status(pod: Pod, status: Mapping[str, Any]) -> Pod:
     for name, c in first.items():  # one that fails, or waits for its image, keeps the program from starting
         ended = (c.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode") and name not in pod.restarts:
-            return _ended(pod._replace(code=ended["exitCode"]), ended, f"{name}: ")
+            return _ended(pod, ended)._replace(culprit=name)
     state = main.get("state") or {}
     if "terminated" in state:
-        return _ended(pod, state["terminated"])
-    if "running" in state:
-        return pod._replace(started=seconds(state["running"].get("startedAt")))
-    waiting = state.get("waiting") or {}
-    for c in first.values():
-        waiting = (c.get("state") or {}).get("waiting") or waiting
+        return _of_program(pod, state["terminated"], states)
+    waits = [w for c in (*first.values(), *states.values()) if (w := (c.get("state") or {}).get("waiting"))]
+    waiting: Mapping[str, str] = next((w for w in waits if w.get("reason") not in USUAL), {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if "running" in state:
+        return pod._replace(started=seconds(state["running"].get("startedAt")), reason=reason, message=message)
     if status.get("reason") and pod.phase != "Pending":
         reason, message = status["reason"], status.get("message", "")
     unscheduled = [c for c in status.get("conditions") or [] if c["type"] == "PodScheduled" and c["status"] == "False"]
@@ -244,13 +248,23 @@ def _with_status(pod: Pod, status: Mapping[str, Any]) -> Pod:
     return pod._replace(reason=reason, message=message)
 
 
-def _ended(pod: Pod, state: Mapping[str, Any], who: str = "") -> Pod:
+def _of_program(pod: Pod, end: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> Pod:
+    """How the program ended, or what failed the pod beside one that is done."""
+    if pod.phase == "Failed" and end.get("exitCode") == 0:
+        for name, c in states.items():
+            beside = (c.get("state") or {}).get("terminated") or {}
+            if beside.get("exitCode"):
+                return _ended(pod, beside)._replace(culprit=name)
+    return _ended(pod, end)
+
+
+def _ended(pod: Pod, state: Mapping[str, Any]) -> Pod:
     return pod._replace(
         started=seconds(state.get("startedAt")),
         ended=seconds(state.get("finishedAt")),
         code=state.get("exitCode"),
         reason=state.get("reason", ""),
-        message=who + (state.get("message") or "").rstrip("\n"),
+        message=(state.get("message") or "").rstrip("\n"),
     )
 
 

@@ -9,6 +9,7 @@ in k8s.io/api/core/v1).
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from xrun.errors import InvalidValue
@@ -35,7 +36,8 @@ JOINED = frozenset({"finalizers"})
 """Lists of plain values that are joined."""
 
 _PATCH = "$patch"
-_WRONG = "XR164"
+WRONG = "XR164"
+"""Code of an overlay that can't be merged in."""
 
 
 def merge(base: Any, patch: Any, key: str = "") -> Any:
@@ -55,7 +57,7 @@ def merge(base: Any, patch: Any, key: str = "") -> Any:
         return _merge_lists(base or [], patch, key)
     if isinstance(base, dict | list) or (isinstance(patch, dict | list) and base is not None):
         wanted = "a mapping" if isinstance(base, dict) else "a list" if isinstance(base, list) else "a single value"
-        raise InvalidValue(f"overlay: {key} is {wanted} in a pod", code=_WRONG)
+        raise InvalidValue(f"overlay: {key} is {wanted} in a pod", code=WRONG)
     return copy.deepcopy(patch)
 
 
@@ -65,11 +67,11 @@ def _merge_dicts(base: dict[str, Any], patch: dict[str, Any], key: str) -> dict[
     merged = dict(base)
     for name, value in patch.items():
         if not isinstance(name, str):
-            raise InvalidValue(f"overlay: {name!r} in {key or 'it'} is no text; keys are", code=_WRONG)
+            raise InvalidValue(f"overlay: {name!r} in {key or 'it'} is no text; keys are", code=WRONG)
         if value is None:
             merged.pop(name, None)
         elif name == _PATCH:
-            raise InvalidValue(f"overlay: {_PATCH}: {value} in {key or 'it'} is not understood here", code=_WRONG)
+            raise InvalidValue(f"overlay: {_PATCH}: {value} in {key or 'it'} is not understood here", code=WRONG)
         else:
             merged[name] = merge(merged.get(name), value, name)
     return merged
@@ -86,8 +88,9 @@ def _merge_lists(base: list[Any], patch: list[Any], key: str) -> list[Any]:
     merged = {value.get(by): value for value in base}
     for value in patch:
         name = value.get(by)
-        if name is None:
-            raise InvalidValue(f"overlay: an element of {key} has no {by}, by which it would be known", code=_WRONG)
+        if not isinstance(name, str | int):
+            wrong = f"an element of {key} has {'no' if name is None else 'not one'} {by}, by which it would be known"
+            raise InvalidValue(f"overlay: {wrong}", code=WRONG)
         if value.get(_PATCH) == "delete":
             merged.pop(name, None)
         else:
@@ -113,10 +116,16 @@ def load(given: Any, where: str) -> dict[str, Any]:
             given, where = yaml_to_plain(read_text(given)), f"{where}, {given}"
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InvalidValue(f"overlay: {where}, {given}: can't be read: {reason}", code=_WRONG) from error
+            raise InvalidValue(f"overlay: {where}, {given}: can't be read: {reason}", code=WRONG) from error
         except InvalidValue as error:
-            raise InvalidValue(f"overlay: {where}, {given}: {error}", code=_WRONG) from error
-    if not isinstance(given, dict) or not set(given) <= {"metadata", "spec"}:
-        message = f"overlay: {where}: it must be a part of a pod: a mapping with spec, metadata or both"
-        raise InvalidValue(message, code=_WRONG)
-    return given
+            raise InvalidValue(f"overlay: {where}, {given}: {error}", code=WRONG) from error
+    parts = given.values() if isinstance(given, dict) and set(given) <= {"metadata", "spec"} else [None]
+    if not all(isinstance(part, dict) for part in parts):
+        message = f"overlay: {where}: it must be a part of a pod: a mapping with spec, metadata or both, mappings too"
+        raise InvalidValue(message, code=WRONG)
+    try:
+        json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:  # a date of YAML's, not a number, a part of itself
+        reason = " ".join(str(error).split())
+        raise InvalidValue(f"overlay: {where}: no JSON can hold it ({reason}); quote dates", code=WRONG) from error
+    return dict(given)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from xrun.errors import InvalidValue
 from xrun.schedulers import replica
 from xrun.schedulers.kubernetes import labels, names
 from xrun.schedulers.kubernetes.model import JOBSET, WORKDIR, Group, Plan
 from xrun.schedulers.kubernetes.options import KubernetesOptions
-from xrun.schedulers.kubernetes.overlay import merge
+from xrun.schedulers.kubernetes.overlay import WRONG, merge
 from xrun.specs import macros
 from xrun.specs.mounts import BindMount, DeviceMount, Mount, VolumeMount
 from xrun.specs.resources import Resource
@@ -107,6 +108,9 @@ def template(
         secret: the Secret that holds what was resolved at submission; empty for none.
         overlays: merged in, in order.
         shared: labels of everything of the app.
+
+    Raises:
+        InvalidValue: an overlay doesn't fit, or takes away what xrun knows the pods by.
     """
     group, options = plan.groups[r], plan.options
     role = group.role
@@ -134,9 +138,26 @@ def template(
     if volumes:
         spec["volumes"] = volumes
     made: dict[str, Any] = {"metadata": meta, "spec": spec}
+    return _safe(_overlaid(made, overlays) if overlays else made)
+
+
+def _overlaid(made: dict[str, Any], overlays: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    merged = made
     for overlay in overlays:
-        made = merge(made, overlay)
-    return _safe(made)
+        merged = merge(merged, overlay)
+    there = merged["metadata"].get("labels")
+    if not isinstance(there, dict) or _own(there) != _own(made["metadata"]["labels"]):
+        raise InvalidValue(f"overlay: labels that begin with {labels.PREFIX} are xrun's own", code=WRONG)
+    containers = merged["spec"].get("containers")
+    if not isinstance(containers, list) or CONTAINER not in [c.get("name") for c in containers if isinstance(c, dict)]:
+        raise InvalidValue(f"overlay: the program's container, {CONTAINER}, has to stay", code=WRONG)
+    if not all(isinstance(c, dict) for c in containers):
+        raise InvalidValue("overlay: each of containers is a mapping", code=WRONG)
+    return merged
+
+
+def _own(marks: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in marks.items() if key.startswith(labels.PREFIX)}
 
 
 def environment(plan: Plan, r: int, values: Mapping[str, str], secret: str) -> Iterator[dict[str, Any]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from xrun.errors import XrunError
 from xrun.schedulers.kubernetes import labels
-from xrun.schedulers.kubernetes.client import EVENT, Cluster, Refused
-from xrun.schedulers.kubernetes.objects import Found, condition
+from xrun.schedulers.kubernetes.client import EVENT, QUEUE, WORKLOAD, Cluster, Refused
+from xrun.schedulers.kubernetes.endings import waiting
+from xrun.schedulers.kubernetes.objects import Found, Pod, condition
 
-WORKLOAD = "workloads"
+_USUAL_START = 3.0  # seconds that a pod has to begin before it is asked why it doesn't
 _SAID = (("QuotaReserved", "False"), ("Admitted", "False"), ("Evicted", "True"), ("QuotaReserved", "True"))
 """Conditions of a Workload that tell why it waits, the one that holds now first."""
 
@@ -25,8 +27,26 @@ def why_waits(cluster: Cluster, namespace: str, found: Found) -> str:
         return _queued(cluster, namespace, found, queue) if queue else "suspended"
     wanted = sum(int(job["spec"].get("parallelism") or 0) for job in found.jobs)
     if found.jobs and len(found.pods) >= wanted:
-        return ""
+        slow = unstarted(found)
+        return _troubled(cluster, namespace, slow[0]) if slow else ""
     return _refused(cluster, namespace, found)
+
+
+def unstarted(found: Found) -> list[Pod]:
+    """Pods that have a node and nothing wrong with them, and don't begin; events may say more."""
+    late = time.time() - _USUAL_START
+    return [p for p in found.pods if p.phase == "Pending" and p.node and p.created < late and not waiting(p)]
+
+
+def no_queue(cluster: Cluster, namespace: str, queue: str) -> str:
+    """Why nothing can wait in a queue; empty if it is there, or not ours to look at."""
+    try:
+        cluster.get("look at the queue", cluster.path(QUEUE, namespace, queue))
+    except Refused as error:
+        if error.status == 404:
+            there = error.reason == "NotFound"  # the API's word for an object; it has none for a kind that isn't there
+            return f"there is no LocalQueue {queue} in the namespace" if there else "the cluster has no Kueue (v1beta1)"
+    return ""
 
 
 def withdraw(cluster: Cluster, namespace: str, found: Found) -> None:
@@ -53,8 +73,9 @@ def _queued(cluster: Cluster, namespace: str, found: Found, queue: str) -> str:
             conditions = (workload.get("status") or {}).get("conditions") or []
             there = {(c["type"], c["status"]): " ".join(str(c.get("message") or "").split()) for c in conditions}
             said = next((there[key] for key in _SAID if there.get(key)), said)
+        said = said or no_queue(cluster, namespace, queue)
     except XrunError:
-        said = ""  # Kueue may not be ours to look at
+        said = no_queue(cluster, namespace, queue)  # Kueue may not be ours to look at, or not be there
     return f"waits in queue {queue}{f': {said}' if said else ''}"
 
 
@@ -69,6 +90,19 @@ def _refused(cluster: Cluster, namespace: str, found: Found) -> str:
         if events:
             return _message(max(events, key=lambda event: event.get("lastTimestamp") or ""))
     return ""
+
+
+def _troubled(cluster: Cluster, namespace: str, pod: Pod) -> str:
+    """What keeps a pod from being started, as a volume that isn't there."""
+    try:
+        chosen = f"involvedObject.uid={pod.uid},type=Warning"
+        events = cluster.list(EVENT, namespace, fieldSelector=chosen).items
+    except XrunError:
+        return ""
+    if not events:
+        return ""
+    last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return f"{pod.role}/{pod.replica}: {last.get('reason')}: {_message(last)}"
 
 
 def _message(event: Mapping[str, Any]) -> str:

@@ -210,12 +210,7 @@ def _name_problems(app: AppDef, options: KubernetesOptions) -> Iterator[Problem]
     if options.namespace and not names.is_namespace(options.namespace):
         fix = "lower-case letters, digits and '-', at most 63"
         yield Problem("XR165", "options.namespace", f"{options.namespace!r} can't be a namespace", fix)
-    for name in (*options.labels, *options.annotations, *options.node_selector):
-        if not names.is_key(name):
-            yield Problem("XR165", "options", f"{name!r} can't be the key of a label", _KEY_FIX)
-    for name, value in {**options.labels, **options.node_selector}.items():
-        if not names.is_label_value(value):
-            yield Problem("XR165", "options", f"{value!r} can't be the value of label {name}", _VALUE_FIX)
+    yield from _label_problems(options)
     for i, role in enumerate(app.roles):
         for name, value in role.resource.capabilities.items():
             at = f"roles[{i}].resource.capabilities"
@@ -226,6 +221,18 @@ def _name_problems(app: AppDef, options: KubernetesOptions) -> Iterator[Problem]
         for name in role.resource.devices:
             if not names.is_key(name):
                 yield Problem("XR165", f"roles[{i}].resource.devices", f"{name!r} can't be a resource", _KEY_FIX)
+
+
+def _label_problems(options: KubernetesOptions) -> Iterator[Problem]:
+    for name in (*options.labels, *options.annotations, *options.node_selector):
+        if not names.is_key(name):
+            yield Problem("XR165", "options", f"{name!r} can't be the key of a label", _KEY_FIX)
+    for name in (*options.labels, *options.annotations):
+        if name.startswith(labels.PREFIX):
+            yield Problem("XR165", "options", f"{name!r} is xrun's own", f"leave out what begins with {labels.PREFIX}")
+    for name, value in {**options.labels, **options.node_selector}.items():
+        if not names.is_label_value(value):
+            yield Problem("XR165", "options", f"{value!r} can't be the value of label {name}", _VALUE_FIX)
 
 
 _KEY_FIX = "[DOMAIN/]NAME of letters, digits, '-', '_' and '.', as in nvidia.com/gpu"

@@ -19,7 +19,7 @@ from xrun.specs.dryrun import AppDryRunInfo
 from xrun.specs.problems import Problem
 
 _FORBIDDEN, _NOT_THERE, _CONFLICT = 403, 404, 409
-_NO_JOBSET, _ELSEWHERE, _NO_TEXT, _SERVER = "XR173", "XR172", "XR174", "XR169"
+_NO_JOBSET, _ELSEWHERE, _NO_TEXT, _SERVER, _CHANGED = "XR173", "XR172", "XR174", "XR169", "XR177"
 _GOES = 60.0  # seconds that what is being removed has to go
 
 
@@ -145,7 +145,10 @@ class Submission:
 
     def _complete(self, head: Mapping[str, Any], values: Mapping[str, bytes]) -> None:
         mark = owner(head)
-        bodies = self._companions()
+        used, mine = _workspaces(head), {body["metadata"]["name"] for body in self._config_maps}
+        for name in used - mine:
+            self._cluster.steady(lambda name=name: self._share_earlier(name, mark))  # type: ignore[misc] # bound now
+        bodies = [b for b in self._companions() if b["kind"] != "ConfigMap" or b["metadata"]["name"] in used]
         if values:
             bodies.append(self._secret(values))
         for body in bodies:
@@ -174,14 +177,28 @@ class Submission:
             if any(o["uid"] == mark["uid"] for o in there.get("ownerReferences") or []):
                 return
             if kind == CONFIG_MAP and not there.get("deletionTimestamp"):
-                # a workspace may belong to several apps, and goes with the last
-                patch = {"metadata": {"ownerReferences": [mark]}}
-                self._cluster.patch(f"share {name}", f"{path}/{name}", patch, STRATEGIC)
+                self._share(name, mark)
                 return
             if time.monotonic() > end:
                 message = f"there is a {body['kind']} {name} that is not of this app"
                 raise BackendError(f"{message}; remove it, or name the app otherwise", code=_ELSEWHERE)
             time.sleep(0.2)
+
+    def _share(self, name: str, mark: Mapping[str, Any]) -> None:
+        """A workspace may belong to several apps, and goes with the last."""
+        path = self._cluster.path(CONFIG_MAP, self._namespace, name)
+        self._cluster.patch(f"share {name}", path, {"metadata": {"ownerReferences": [mark]}}, STRATEGIC)
+
+    def _share_earlier(self, name: str, mark: Mapping[str, Any]) -> None:
+        """The workspace as it was when a submission was begun that this one goes on with."""
+        try:
+            self._share(name, mark)
+        except Refused as error:
+            if error.status != _NOT_THERE:
+                raise
+            handle = self._plan.handle
+            message = f"{handle} was begun with another state of the workspace, which did not arrive"
+            raise BackendError(f"{message}; xrun delete {handle}, then submit it again", code=_CHANGED) from error
 
     def _secrets(self) -> dict[str, bytes]:
         values: dict[str, bytes] = {}
@@ -206,6 +223,14 @@ class Submission:
 
     def _path(self, name: str = "") -> str:
         return self._cluster.path(self._kind, self._namespace, name)
+
+
+def _workspaces(head: Mapping[str, Any]) -> set[str]:
+    """The workspaces that an app's pods unpack."""
+    spec = head["spec"]
+    jobs = [one["template"]["spec"] for one in spec["replicatedJobs"]] if "replicatedJobs" in spec else [spec]
+    volumes = [v for job in jobs for v in job["template"]["spec"].get("volumes") or ()]
+    return {name for v in volumes if (name := v.get("configMap", {}).get("name", "")).startswith(workspace.PREFIX)}
 
 
 def suspend(cluster: Cluster, path: str, moment: float) -> dict[str, Any]:

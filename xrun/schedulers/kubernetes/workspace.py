@@ -16,6 +16,9 @@ from xrun.specs.role import Role
 LIMIT = 900 * 1024
 """Bytes of a compressed workspace: a ConfigMap takes 1 MiB."""
 
+PREFIX = "xrun-workspace-"
+"""Begins the names of ConfigMaps that hold workspaces."""
+
 _TOO_BIG = "XR163"
 
 
@@ -63,7 +66,7 @@ def _config_map(r: int, role: Role, namespace: str, notice: Callable[[str], None
         )
         raise InvalidJob([Problem(_TOO_BIG, f"roles[{r}].workspace", message, fix)], "workspace")
     short = packed.content[:16]
-    meta: dict[str, Any] = {"name": f"xrun-workspace-{short}", "labels": {labels.WORKSPACE: short}}
+    meta: dict[str, Any] = {"name": f"{PREFIX}{short}", "labels": {labels.WORKSPACE: short}}
     if namespace:
         meta["namespace"] = namespace
     data = {"tar.gz": base64.b64encode(packed.data).decode()}

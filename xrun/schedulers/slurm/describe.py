@@ -113,7 +113,8 @@ class Answer:
             return AppState.CANCELLED, "cancelled with Slurm's own commands", self._record.killed
         why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
         if not self._record.job_id:
-            why += f"; its node may not see {self._folder.path}, job_root must be shared"
+            why = f"Slurm knows nothing of job {job} any more, and it did not begin, as if scancel had ended it before"
+            why += f"; or its node does not see {self._folder.path}, job_root must be shared"
         return AppState.FAILED, f"exit code unknown: {why}", self._last_time()
 
     def _last_time(self) -> float:

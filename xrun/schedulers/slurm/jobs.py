@@ -14,7 +14,8 @@ from xrun.schedulers.slurm.client import Cluster, Row
 from xrun.schedulers.slurm.describe import Answer, app_of
 from xrun.schedulers.slurm.jobroot import CANCELLED, ENDED, RECORD, JobFolder
 from xrun.schedulers.slurm.record import Record, parse
-from xrun.specs.states import is_terminal
+from xrun.schedulers.slurm.states import state_of
+from xrun.specs.states import AppState, is_terminal
 
 _LOOK = 0.2
 _DEAF = 15.0  # seconds after its grace period after which a job that was told to stop doesn't hear
@@ -153,7 +154,9 @@ class Jobs:
         rows = _latest(self._cluster.queue(names))
         missing = [name for name in names if name not in rows]
         if missing:
-            rows.update(_latest(self._cluster.accounting(missing, since)))
+            # what waits is in the queue; sacct goes on saying so of what was cancelled there
+            ended = [r for r in self._cluster.accounting(missing, since) if state_of(r.state) is not AppState.PENDING]
+            rows.update(_latest(ended))
         return rows
 
     def _changed(self, app_ids: Sequence[str], seen: dict[str, tuple[int, int]], until: float) -> list[str]:

@@ -122,6 +122,12 @@ finish() { # finish STATE WHY...: the first one counts
   hang_up $_up
 }
 
+state() { squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T | head -n 1; }
+killed() { # by Slurm, which knows why and what comes then
+  say "killed $(date +%s.%N)"
+  _verdict=${_verdict:-KILLED} _again=
+}
+
 fail() { # fail ROLE REPLICA CODE: what its policy says
   about $1
   if [ -n "$_scope" ] && [ "$(grep -c "^retry $_scope " "$_folder/job.log")" -lt $_retries ]; then
@@ -145,7 +151,15 @@ ended() { # ended ROLE CODE: a step has
   eval "kill \$_hold$1; _i=\$_ended$1" 2>/dev/null
   about $1
   # a replica that didn't say how it ended was lost
-  [ -n "$_verdict" ] || has $1 "$_stop $_again" || [ $_i -ge $_replicas ] || fail $1 - $2
+  if [ -z "$_verdict" ] && ! has $1 "$_stop $_again" && [ $_i -lt $_replicas ]; then
+    case $(state) in
+    '' | RUNNING) fail $1 - $2 ;;
+    *) # with its node, after which Slurm runs the job again if it may
+      killed
+      hang_up $_up
+      ;;
+    esac
+  fi
   _stop=$(less $1 "$_stop")
   [ -z "$_verdict" ] || return 0
   if [ -n "$_again" ]; then
@@ -176,8 +190,6 @@ time_is_up() { # Slurm's signal before the time limit, which may come a good dea
     finish FAILED limit
   fi
 }
-
-is_running() { [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T | head -n 1)" = RUNNING ]; }
 
 is_alone() { # whether the batch step's slurmstepd was killed, so that Slurm won't hear of our end
   _i=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$$/status")
@@ -235,13 +247,11 @@ supervise() {
     cancel) finish CANCELLED ;;
     overtime) finish FAILED overtime ;;
     limit) time_is_up ;;
-    killed)
-      say "killed $(date +%s.%N)"
-      _verdict=${_verdict:-KILLED} _again=
-      ;;
+    killed) killed ;;
     old)
       say() { :; }
-      _verdict=KILLED _again=
+      _verdict=
+      killed
       hang_up $_up
       ;;
     esac
@@ -251,8 +261,8 @@ supervise() {
   case $_verdict in
   KILLED) exit 143 ;;
   REQUEUE | STOPPED)
-    if [ $_verdict = STOPPED ] && ! is_running; then # what Slurm's own commands have ended is not to run again
-      say "killed $(date +%s.%N)"
+    if [ $_verdict = STOPPED ] && [ "$(state)" != RUNNING ]; then # what Slurm's own commands end isn't to run again
+      killed
       exit 143
     fi
     say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600
