@@ -12,6 +12,7 @@ import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, name_of, reaches, run, says, sh, status
 from tests.systems.kubernetes_cluster import BUSYBOX, group
+from xrun.errors import BackendError
 from xrun.runner import Runner
 from xrun.schedulers.kubernetes import labels
 from xrun.schedulers.kubernetes.client import POD, Cluster, Refused
@@ -151,6 +152,29 @@ def test_what_was_cut_off_is_finished_by_the_same_request(runner: Runner, team: 
     left = {line.partition("/")[0] for line in team.left(handle)}
     assert {"service", "secret"} <= left
     ends(runner, handle, AppState.SUCCEEDED)
+
+
+def test_what_was_cut_off_is_not_finished_with_other_code(runner: Runner, team: Team, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "a").write_text("first\n")
+    request, app = new_request_id(), AppDef("cut", [Role("main", BUSYBOX, "cat", ["a"])])
+    app.roles[0].workspace = Workspace({str(code): ""})
+    # as if it had been killed before the ConfigMap: what refers to it waits for it
+    info = runner.dryrun(app, "kubernetes", {}, request_id=request)
+    handle = runner.schedule(info)
+    team.kubectl("delete", "configmaps", f"--selector={labels.WORKSPACE}")
+    (code / "a").write_text("second\n")
+    with pytest.raises(BackendError, match=f"was begun with another state of the workspace.*xrun delete {handle}"):
+        runner.run(app, "kubernetes", {}, request_id=request)
+    assert team.names("configmaps", f"--selector={labels.WORKSPACE}") == []
+    (code / "a").write_text("first\n")
+    assert runner.run(app, "kubernetes", {}, request_id=request) == handle
+    (code / "a").write_text("third\n")
+    assert runner.run(app, "kubernetes", {}, request_id=request) == handle  # all of it is there
+    assert len(team.names("configmaps", f"--selector={labels.WORKSPACE}")) == 1
+    ends(runner, handle, AppState.SUCCEEDED)
+    assert list(runner.log_lines(handle, "main")) == ["first\n"]
 
 
 def test_logs_of_attempts_that_are_there_need_nobody_who_watches(runner: Runner, team: Team) -> None:

@@ -210,6 +210,24 @@ def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmC
     assert (xrun_home / "slurm" / app_id(handle) / "job.log").read_text().count("verdict") == 1
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_node_of_a_component_goes_on_that_slurm_took_for_lost(
+    runner: Runner, cluster: SlurmCluster, lost: int
+) -> None:
+    script = 'echo "$$ $PPID"; echo ready; [ "$XRUN_ATTEMPT" -gt 0 ] || exec sleep 600; echo done'
+    handle = run(runner, sh(script, "main"), sh(script, "other"))
+    for name in ("main", "other"):
+        reaches(runner, handle, "ready", role=name)
+    node = status(runner, handle).roles[lost].replicas[0].hostname
+    os.kill(int((cluster.folder / f"{node}.pid").read_text()), signal.SIGKILL)
+    cluster.command("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost")
+    try:
+        found = ends(runner, handle, AppState.SUCCEEDED, 120)
+    finally:
+        cluster.restore(node)
+    assert [r.attempt for role in found.roles for r in role.replicas] == [1, 1]
+
+
 def test_the_supervisor_is_killed(runner: Runner, cluster: SlurmCluster) -> None:
     handle = run(runner, sh(STAYS, num_replicas=2), max_runtime=300)
     for k in range(2):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,11 @@ T = TypeVar("T")
 AWAY = 120.0
 """Seconds without an answer after which who submits, waits or follows gives up, if the cluster answered before."""
 
-_LIBRARY, _UNREACHABLE, _REFUSED, _FORBIDDEN, _CONFIG = "XR167", "XR168", "XR169", "XR170", "XR171"
+_LIBRARY, _UNREACHABLE, _REFUSED, _CONFIG = "XR167", "XR168", "XR169", "XR171"
+FORBIDDEN = "XR170"
+"""Code of what one has no right to."""
+
+_NO_RIGHT = re.compile(r"\bcannot \S+ (resource|path)\b")
 _TIMEOUT = 60.0
 _AWAY_STATUS = (429, 500, 502, 503, 504)
 _BEGINS = 15.0
@@ -321,9 +326,9 @@ class Cluster:
         if status in (401, 403) and self._answered and time.monotonic() - self._lost_at < _BEGINS:
             return self.unavailable(words, again=False)
         self._answered = True
-        if status in (401, 403) and "exceeded quota" not in words:
+        if status == 401 or (status == 403 and _NO_RIGHT.search(words)):  # 403 is also a quota's and a policy's answer
             whose = "no right to" if status == 403 else "the cluster does not know you: can't"
-            return Refused(f"{whose} {what}: {words:.500}", status, reason, _FORBIDDEN)
+            return Refused(f"{whose} {what}: {words:.500}", status, reason, FORBIDDEN)
         return Refused(f"the cluster can't {what}: {words:.800}", status, reason)
 
     def unavailable(self, reason: object, *, again: bool = True) -> BackendUnavailable:

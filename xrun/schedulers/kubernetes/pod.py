@@ -19,6 +19,9 @@ from xrun.specs.resources import Resource
 CONTAINER = "main"
 """The name of the container that the program runs in."""
 
+UNPACKER = "xrun-workspace"
+"""The name of the container that unpacks the workspace before."""
+
 ERROR_FILE = "/dev/termination-log"
 """What a program leaves there is in the pod's status, and so in ours."""
 
@@ -153,7 +156,19 @@ def _overlaid(made: dict[str, Any], overlays: Sequence[Mapping[str, Any]]) -> di
         raise InvalidValue(f"overlay: the program's container, {CONTAINER}, has to stay", code=WRONG)
     if not all(isinstance(c, dict) for c in containers):
         raise InvalidValue("overlay: each of containers is a mapping", code=WRONG)
-    return merged
+    return _unpacked_alike(merged, containers)
+
+
+def _unpacked_alike(merged: dict[str, Any], containers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Who unpacks the workspace may and must do what the program may and must, as policies of the cluster demand."""
+    context = next(c.get("securityContext") for c in containers if c.get("name") == CONTAINER)
+    first = merged["spec"].get("initContainers")
+    if not context or not isinstance(first, list):
+        return merged
+    alike = [
+        {"securityContext": context, **c} if isinstance(c, dict) and c.get("name") == UNPACKER else c for c in first
+    ]
+    return {**merged, "spec": {**merged["spec"], "initContainers": alike}}
 
 
 def _own(marks: Mapping[str, Any]) -> dict[str, Any]:
@@ -341,7 +356,7 @@ VOLUMES = {
 
 
 def _unpacker(container: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": "xrun-workspace", "image": container["image"]}
+    made: dict[str, Any] = {"name": UNPACKER, "image": container["image"]}
     made |= {key: container[key] for key in ("imagePullPolicy", "resources") if key in container}
     made["command"] = ["sh", "-c", _UNPACK]
     made["terminationMessagePolicy"] = "FallbackToLogsOnError"

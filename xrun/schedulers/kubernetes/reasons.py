@@ -10,9 +10,9 @@ from xrun.errors import XrunError
 from xrun.schedulers.kubernetes import labels
 from xrun.schedulers.kubernetes.client import EVENT, QUEUE, WORKLOAD, Cluster, Refused
 from xrun.schedulers.kubernetes.endings import waiting
-from xrun.schedulers.kubernetes.objects import Found, Pod, condition
+from xrun.schedulers.kubernetes.objects import Found, Pod, condition, seconds
 
-_USUAL_START = 3.0  # seconds that a pod has to begin before it is asked why it doesn't
+_USUAL_START = 5.0  # seconds that something has to begin before it is asked why it doesn't
 _SAID = (("QuotaReserved", "False"), ("Admitted", "False"), ("Evicted", "True"), ("QuotaReserved", "True"))
 """Conditions of a Workload that tell why it waits, the one that holds now first."""
 
@@ -34,8 +34,12 @@ def why_waits(cluster: Cluster, namespace: str, found: Found) -> str:
 
 def unstarted(found: Found) -> list[Pod]:
     """Pods that have a node and nothing wrong with them, and don't begin; events may say more."""
-    late = time.time() - _USUAL_START
+    late = _late()
     return [p for p in found.pods if p.phase == "Pending" and p.node and p.created < late and not waiting(p)]
+
+
+def _late() -> float:
+    return time.time() - _USUAL_START
 
 
 def no_queue(cluster: Cluster, namespace: str, queue: str) -> str:
@@ -80,15 +84,20 @@ def _queued(cluster: Cluster, namespace: str, found: Found, queue: str) -> str:
 
 
 def _refused(cluster: Cluster, namespace: str, found: Found) -> str:
-    """What kept a Job's pods from being made, as a quota."""
-    for job in found.jobs or [found.head]:
+    """What kept a Job's pods, or a JobSet's Jobs and Service, from being made, as a quota."""
+    for thing in (*found.jobs, *([found.head] if found.is_jobset else [])):
+        kind = "type=Warning" if thing is found.head and found.is_jobset else "reason=FailedCreate"
         try:
-            chosen = f"involvedObject.name={job['metadata']['name']},reason=FailedCreate"
+            chosen = f"involvedObject.uid={thing['metadata']['uid']},{kind}"
             events = cluster.list(EVENT, namespace, fieldSelector=chosen).items
         except XrunError:
             return ""
         if events:
             return _message(max(events, key=lambda event: event.get("lastTimestamp") or ""))
+    if found.is_jobset and not found.jobs and seconds(found.head["metadata"]["creationTimestamp"]) < _late():
+        return (
+            "JobSet's controller makes no Jobs of it: it is away, or a quota or policy is in the way; its log tells"
+        )
     return ""
 
 

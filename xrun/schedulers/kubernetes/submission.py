@@ -5,13 +5,25 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from xrun.errors import BackendError, InvalidJob, InvalidValue, XrunError
 from xrun.schedulers import images, secrets
 from xrun.schedulers.kubernetes import labels, request, workspace
-from xrun.schedulers.kubernetes.client import CONFIG_MAP, JOB, JOBSET, KINDS, MERGE, SECRET, STRATEGIC, Cluster, Refused
+from xrun.schedulers.kubernetes.client import (
+    CONFIG_MAP,
+    FORBIDDEN,
+    JOB,
+    JOBSET,
+    KINDS,
+    MERGE,
+    POD,
+    SECRET,
+    STRATEGIC,
+    Cluster,
+    Refused,
+)
 from xrun.schedulers.kubernetes.job import owner
 from xrun.schedulers.kubernetes.request import KubernetesRequest
 from xrun.schedulers.user import user_name
@@ -100,7 +112,19 @@ class Submission:
                 error = self._explained(error, kind)
                 fix = f"xrun explain {error.code}"
                 found.append(Problem(error.code, f"request.{body['kind']}", str(error), fix))
-        return found
+        return found or [*self._pod_problems()]
+
+    def _pod_problems(self) -> Iterator[Problem]:
+        """What a quota or a policy says of pods, which nobody is told who makes what makes them."""
+        for role, template in zip(self._plan.app.roles, _templates(self._head), strict=True):
+            meta = {**template.get("metadata", {}), "generateName": f"{self._plan.name[:50]}-"}
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+            try:
+                path = self._cluster.path(POD, self._namespace)
+                self._cluster.create(f"make pods of {role.name}", path, body, dryRun="All")
+            except Refused as error:
+                if error.code != FORBIDDEN:  # who may make no pods isn't told by this either
+                    yield Problem(error.code, f"request.{role.name}", str(error), f"xrun explain {error.code}")
 
     # --- the app's own object --------------------------------------------------------------------------------------
 
@@ -225,11 +249,16 @@ class Submission:
         return self._cluster.path(self._kind, self._namespace, name)
 
 
-def _workspaces(head: Mapping[str, Any]) -> set[str]:
-    """The workspaces that an app's pods unpack."""
+def _templates(head: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pod templates of an app, one for each role."""
     spec = head["spec"]
     jobs = [one["template"]["spec"] for one in spec["replicatedJobs"]] if "replicatedJobs" in spec else [spec]
-    volumes = [v for job in jobs for v in job["template"]["spec"].get("volumes") or ()]
+    return [job["template"] for job in jobs]
+
+
+def _workspaces(head: Mapping[str, Any]) -> set[str]:
+    """The workspaces that an app's pods unpack."""
+    volumes = [v for template in _templates(head) for v in template["spec"].get("volumes") or ()]
     return {name for v in volumes if (name := v.get("configMap", {}).get("name", "")).startswith(workspace.PREFIX)}
 
 

@@ -11,7 +11,7 @@
 # link "run", which names the latest run, and ends.
 
 # so that nothing of these names in the launcher's environment has a say
-unset _again _code _dead _exit _finder _group _killer _over _overlap _pid _place _reader _run _scope _seen _spare _stop
+unset _again _code _dead _exit _finder _group _killer _lost _over _overlap _pid _place _reader _run _scope _seen _spare _stop
 unset _stopped _trapped _up _verdict _watcher _where
 _this=${SLURM_RESTART_COUNT:-0}
 _is_old='_last=$(readlink "$_folder/run"); [ "${_last:-$_this}" != "$_this" ]'
@@ -154,7 +154,12 @@ ended() { # ended ROLE CODE: a step has
   if [ -z "$_verdict" ] && ! has $1 "$_stop $_again" && [ $_i -lt $_replicas ]; then
     case $(state) in
     '' | RUNNING) fail $1 - $2 ;;
-    *) # with its node, after which Slurm runs the job again if it may
+    PENDING) # with its node, and Slurm runs the job again
+      _lost=job
+      killed
+      hang_up $_up
+      ;;
+    *)
       killed
       hang_up $_up
       ;;
@@ -259,7 +264,11 @@ supervise() {
   trap - TERM
   kill $_finder 2>/dev/null
   case $_verdict in
-  KILLED) exit 143 ;;
+  KILLED)
+    # of a heterogeneous job Slurm puts back only the component that it has lost, which then waits for the others
+    [ "$_lost" != job ] || [ -z "$SLURM_HET_SIZE" ] || scontrol requeue "$SLURM_JOB_ID"
+    exit 143
+    ;;
   REQUEUE | STOPPED)
     if [ $_verdict = STOPPED ] && [ "$(state)" != RUNNING ]; then # what Slurm's own commands end isn't to run again
       killed
