@@ -28,8 +28,12 @@ def cancel(json_: bool, handle: str) -> int:
         else:
             grace = there.options.get("grace_period")
             hint = f"at most its grace period of {grace:g} s" if isinstance(grace, (int, float)) else ""
-            with progress.Waiting(f"{handle} to stop", hint):
-                runner.cancel(handle)
+            try:
+                with progress.Waiting(f"{handle} to stop", hint):
+                    runner.cancel(handle)
+            except KeyboardInterrupt:
+                output.notice(f"leaving {handle}, which is being stopped; xrun status tells when it has")
+                raise
             end = runner.status(handle)
     state = end.state.name if end else None
     if json_:

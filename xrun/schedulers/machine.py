@@ -76,6 +76,8 @@ def missing_secrets(app: AppDef, env: Mapping[bytes, bytes]) -> list[Problem]:
     found = []
     for i, role in enumerate(app.roles):
         for name, reference in role.secrets.items():
+            if reference.startswith("k8s:"):  # the cluster's
+                continue
             try:
                 secrets.resolve({name: reference}, env)
             except InvalidValue as error:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.schedulers.kubernetes.jobs import Team, ends, meanwhile, name_of, reaches, run, says, sh, status
-from tests.systems.kubernetes_cluster import BUSYBOX, group
+from tests.systems.kubernetes_cluster import BUSYBOX, group, until
 from xrun.errors import BackendError
 from xrun.runner import Runner
 from xrun.schedulers.kubernetes import labels
@@ -175,6 +175,20 @@ def test_what_was_cut_off_is_not_finished_with_other_code(runner: Runner, team: 
     assert len(team.names("configmaps", f"--selector={labels.WORKSPACE}")) == 1
     ends(runner, handle, AppState.SUCCEEDED)
     assert list(runner.log_lines(handle, "main")) == ["first\n"]
+
+
+@KINDS
+def test_an_app_that_the_cluster_removes_at_its_end(kind: str, runner: Runner, team: Team) -> None:
+    for _ in range(3):
+        handle = run(runner, sh("sleep 1; echo bye; exit 4", num_replicas=2), kind=kind, ttl=0)
+        waiter = meanwhile(runner.wait, handle, timeout=60)
+        lines = list(runner.log_lines(handle, "main", 0, should_tail=True))
+        found = waiter.result(60)
+        assert found is not None
+        assert found.state is AppState.FAILED
+        assert "exit 4: bye" in found.msg
+        assert lines == ["bye\n"]
+    until(lambda: not team.left(handle))
 
 
 def test_logs_of_attempts_that_are_there_need_nobody_who_watches(runner: Runner, team: Team) -> None:

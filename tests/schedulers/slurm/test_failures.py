@@ -178,7 +178,7 @@ def test_slurm_cancels_and_forgets_it(runner: Runner, cluster: SlurmCluster, req
     found = status(runner, handle)
     # one that is not to go back to the queue may have been preempted
     assert found.state is (AppState.CANCELLED if requeue else FAILED)
-    assert ("Slurm's own commands" if requeue else "exit code unknown") in found.msg
+    assert ("its own commands" if requeue else "exit code unknown") in found.msg
 
 
 def test_slurm_cancels_it_while_it_waits_again(runner: Runner, each_cluster: SlurmCluster) -> None:

@@ -50,6 +50,20 @@ def test_a_failed_replica_stops_the_others_whichever_it_is(runner: Runner, clust
     assert [r.state == FAILED for r in found.roles[0].replicas] == [j == k for j in range(4)]
 
 
+def test_roles_on_one_node_have_their_own_gpus(runner: Runner, cluster: SlurmCluster, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    script = f"touch {here}/$XRUN_ROLE; until [ $(ls {here} | wc -l) = 3 ]; do sleep 0.1; done; "
+    script += 'echo "${CUDA_VISIBLE_DEVICES:-none}"'
+    counts = {"many": 4, "few": 2, "none": 0}
+    roles = [sh(script, name, resource=Resource(cpu=1, memMB=64, gpu=gpu)) for name, gpu in counts.items()]
+    handle = run(runner, *roles, packed=True)
+    ends(runner, handle, SUCCEEDED)
+    seen = {name: words(runner, handle, name)[0].split(",") for name in counts}
+    assert (len(seen["many"]), len(seen["few"]), seen["none"]) == (4, 2, ["none"])
+    assert not set(seen["many"]) & set(seen["few"])
+
+
 def test_all_fail_at_once(runner: Runner, cluster: SlurmCluster) -> None:
     found = ends(runner, run(runner, sh("exit 5", num_replicas=4)), FAILED)
     assert "exit 5" in found.msg

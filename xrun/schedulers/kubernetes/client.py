@@ -336,10 +336,10 @@ class Cluster:
         if again:
             self._lost_at = time.monotonic()
         words = " ".join(str(reason).split())
-        return BackendUnavailable(
-            f"the cluster at {self.host} can't be reached ({words:.300}); kubectl cluster-info shows whether it is up",
-            code=_UNREACHABLE,
-        )
+        what, how = f"the cluster at {self.host}", "kubectl cluster-info shows whether it is up"
+        if "/containerLogs/" in words:  # what the API server says that has asked a kubelet
+            what, how = "a node's kubelet", "kubectl get nodes shows which is not Ready"
+        return BackendUnavailable(f"{what} can't be reached ({words:.300}); {how}", code=_UNREACHABLE)
 
     def _notice_fork(self) -> None:
         """A connection is not shared over a fork, and a lock may have been held by a thread that isn't in the child."""

@@ -11,6 +11,7 @@ from xrun.schedulers import outcome
 from xrun.schedulers.kubernetes.objects import USUAL, Pod
 from xrun.schedulers.kubernetes.pod import EXIT
 
+_NOTHING_KNOWN = "ContainerStatusUnknown"  # has an exit code that is made up
 _NOT_STARTED = ("StartError", "ContainerCannotRun", "RunContainerError")
 _IN_PLACE = re.compile(rf"{EXIT} (\d+) (\d+)(?:\n|$)")
 _EXCEPTION = re.compile(r"(?:\[[^\]]*\]:\s*)*([\w.]*(?:Error|Exception|Interrupt)\b.*)")
@@ -46,7 +47,8 @@ def of(pod: Pod) -> End:
     end = _of(pod)
     if not pod.culprit:
         return end
-    return end._replace(error=f"{pod.culprit}: {end.error}" if end.error else f"in container {pod.culprit}")
+    said = f"{pod.culprit}: {end.error}" if end.error else pod.culprit
+    return end._replace(error=said if end.error or pod.culprit not in pod.containers else f"in container {said}")
 
 
 def _of(pod: Pod) -> End:
@@ -57,6 +59,8 @@ def _of(pod: Pod) -> End:
     if pod.reason in _NOT_STARTED:
         code = outcome.NOT_FOUND if any(w in message.lower() for w in _ABSENT) else outcome.NOT_EXECUTABLE
         return End(code, "", f"can't start: {_one_line(message)}", "", True, 0)
+    if pod.reason == _NOTHING_KNOWN:
+        return End(None, "", "" if pod.stopped else _one_line(message), "", True, 0)
     if pod.phase == "Failed" and code in (None, 0) and not inside:
         return End(code, "", _why(pod.reason, message), "", True, 0)
     failed = bool(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from xrun.errors import BackendError, InvalidJob
+from xrun.schedulers import machine
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.kubernetes import labels, logs, names, reasons, states, submission, watching
 from xrun.schedulers.kubernetes.client import JOB, JOBSET, SERVICE, Cluster, Refused
@@ -55,7 +57,7 @@ class Jobs:
             sent = Submission(self._cluster, info, self._progress)
         except InvalidJob as refusal:
             return list(refusal.problems)
-        problems, plan = sent.check(), info.request.plan
+        problems, plan = machine.missing_secrets(info.app, os.environb) + sent.check(), info.request.plan
         if (queue := plan.options.queue) and (why := reasons.no_queue(self._cluster, plan.namespace, queue)):
             problems.append(Problem("XR176", "options.queue", why, "xrun doctor -s kubernetes names the queues"))
         return problems

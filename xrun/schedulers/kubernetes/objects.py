@@ -36,7 +36,7 @@ class Pod(NamedTuple):
         code: the exit code.
         reason: why it waits, ended or was ended, in Kubernetes' word.
         message: more about that, or what the program left.
-        culprit: the container that this is about, if not the program's.
+        culprit: what this is about, if not the program's container: another one, or why the pod was ended.
         stopped: since when it is to go; 0 if it isn't.
         containers: names of its containers, in the order in which they begin.
         finished: names of containers that have ended for good.
@@ -138,6 +138,12 @@ def condition(thing: Mapping[str, Any], *names: str) -> Mapping[str, Any] | None
     return next((there[name] for name in names if name in there), None)
 
 
+def expires(head: Mapping[str, Any]) -> bool:
+    """Whether an app has ended that the cluster itself removes some time after that."""
+    limited = (head.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
+    return limited and condition(head, "Complete", "Completed", "Failed") is not None
+
+
 def assemble(
     jobs: Iterable[Mapping[str, Any]],
     jobsets: Iterable[Mapping[str, Any]],
@@ -167,7 +173,7 @@ def assemble(
     return {
         head["metadata"]["name"]: Found(head, parts[uid], theirs[uid], gone[uid])
         for uid, head in heads.items()
-        if not head["metadata"].get("deletionTimestamp")
+        if not head["metadata"].get("deletionTimestamp") or expires(head)
     }
 
 
@@ -234,7 +240,10 @@ def _with_status(pod: Pod, status: Mapping[str, Any]) -> Pod:
             return _ended(pod, ended)._replace(culprit=name)
     state = main.get("state") or {}
     if "terminated" in state:
-        return _of_program(pod, state["terminated"], states)
+        pod = _of_program(pod, state["terminated"], states)
+        if pod.phase == "Failed" and status.get("reason"):  # the kubelet ended it, as for its disk space
+            pod = pod._replace(culprit=status["reason"], message=" ".join(str(status.get("message") or "").split()))
+        return pod
     waits = [w for c in (*first.values(), *states.values()) if (w := (c.get("state") or {}).get("waiting"))]
     waiting: Mapping[str, str] = next((w for w in waits if w.get("reason") not in USUAL), {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")

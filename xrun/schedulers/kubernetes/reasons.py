@@ -95,9 +95,7 @@ def _refused(cluster: Cluster, namespace: str, found: Found) -> str:
         if events:
             return _message(max(events, key=lambda event: event.get("lastTimestamp") or ""))
     if found.is_jobset and not found.jobs and seconds(found.head["metadata"]["creationTimestamp"]) < _late():
-        return (
-            "JobSet's controller makes no Jobs of it: it is away, or a quota or policy is in the way; its log tells"
-        )
+        return "JobSet's controller makes no Jobs of it: it is away, or a quota or policy is in the way; its log tells"
     return ""
 
 

@@ -201,7 +201,8 @@ class Submission:
             if any(o["uid"] == mark["uid"] for o in there.get("ownerReferences") or []):
                 return
             if kind == CONFIG_MAP and not there.get("deletionTimestamp"):
-                self._share(name, mark)
+                if there.get("ownerReferences"):  # one that nobody owns was made by hand, and stays
+                    self._share(name, mark)
                 return
             if time.monotonic() > end:
                 message = f"there is a {body['kind']} {name} that is not of this app"

@@ -81,6 +81,7 @@ class Watcher:
         self._there: dict[str, dict[str, Any]] = {kind: {} for kind in _WATCHED}
         self._gone: dict[str, Pod] = {}
         self._kept: dict[str, Pod] = {}
+        self._expired: set[str] = set()  # apps that stay as they ended, though the cluster removes them
         self._dirty: set[str] = set()
         self._error: Exception | None = None
         self._streams = Streams()
@@ -160,7 +161,11 @@ class Watcher:
             for raw in listed.items:
                 self._put(kind, raw)
             for uid, old in before.items():
-                if uid not in self._there[kind]:
+                if uid in self._there[kind]:
+                    continue
+                if self._name_of(kind, old) in self._expired:
+                    self._there[kind][uid] = old
+                else:
                     self._forget(kind, uid, old)
         self._changed.set()
         return listed.version
@@ -199,28 +204,36 @@ class Watcher:
         raw = event["object"]
         if event["type"] != "BOOKMARK":
             with self._lock:
-                if event["type"] == "DELETED":
-                    self._put(kind, raw)
-                    uid = raw["metadata"]["uid"]
-                    if old := self._there[kind].pop(uid, None):
-                        self._forget(kind, uid, old)
-                else:
-                    self._put(kind, raw)
+                self._take(kind, raw, event["type"] == "DELETED")
             self._changed.set()
         return str(raw["metadata"].get("resourceVersion", ""))
+
+    def _take(self, kind: str, raw: Mapping[str, Any], deleted: bool) -> None:
+        uid, name = raw["metadata"]["uid"], objects.app_name(raw)
+        goes = deleted or raw["metadata"].get("deletionTimestamp")
+        if goes and name in self._expired and uid in self._there[kind]:
+            return
+        self._put(kind, raw)
+        if deleted and name not in self._expired and (old := self._there[kind].pop(uid, None)):
+            self._forget(kind, uid, old)
 
     def _put(self, kind: str, raw: Mapping[str, Any]) -> None:
         uid, name = raw["metadata"]["uid"], objects.app_name(raw)
         self._dirty.add(name)
         if kind != POD:
             self._there[kind][uid] = named(kind, raw)
+            if objects.expires(raw):
+                self._expired.add(name)
         elif pod := objects.pod_of(raw):
             self._there[kind][uid] = (name, pod)
 
     def _forget(self, kind: str, uid: str, old: Any) -> None:
-        self._dirty.add(old[0] if kind == POD else objects.app_name(old))
+        self._dirty.add(self._name_of(kind, old))
         if kind == POD:
             self._gone[uid] = old[1]
+
+    def _name_of(self, kind: str, there: Any) -> str:
+        return str(there[0]) if kind == POD else objects.app_name(there)
 
     def _fail(self, error: Exception) -> None:
         with self._lock:

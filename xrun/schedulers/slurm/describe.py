@@ -110,7 +110,8 @@ class Answer:
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
         if self._record.killed and self.head.get("options", {}).get("requeue"):  # what else may be, runs it again
-            return AppState.CANCELLED, "cancelled with Slurm's own commands", self._record.killed
+            why = "ended by Slurm, as by its own commands; it knows nothing of the job any more"
+            return AppState.CANCELLED, why, self._record.killed
         why = f"Slurm knows nothing of job {job} any more, and its script did not say how it ended"
         if not self._record.job_id:
             why = f"Slurm knows nothing of job {job} any more, and it did not begin, as if scancel had ended it before"

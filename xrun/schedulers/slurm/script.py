@@ -223,10 +223,14 @@ def _step(request: SlurmRequest) -> Iterator[str]:
             flags += ["--exact", f"--mem={role.resource.memMB * per_node}M" if role.resource.memMB > 0 else "--mem=0"]
         if role.resource.gpu > 0 and (per_node > 1 or options.packed):
             flags += [f"--gpus-per-task={role.resource.gpu}"]
+        elif options.packed and len(request.app.roles) > 1:
+            flags += ["--gres=none"]
         secrets = f"secrets{r}; " if role.secrets else ""
         place = f'"$_folder/{workspace_name(request, role)}"' if role.workspace else '"$PWD"'
         yield f'  {r}) {secrets}_place={place} _where="{" ".join(flags)}" ;;'
     yield "  esac"
+    if options.packed and len(request.app.roles) > 1:
+        yield "  unset SLURM_GPUS_PER_NODE # the job's; a step would take them all"
     yield '  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"'
     yield "}"
 
