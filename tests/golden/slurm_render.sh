@@ -35,7 +35,10 @@ step() { # step ROLE: runs it
   case $1 in
   0) _place="$PWD" _where="--nodes=4 --ntasks=4 --ntasks-per-node=1 --cpus-per-task=8" ;;
   esac
-  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
+  # a node that does not see the folder says so
+  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh -c \
+    '[ ! -e "$0" ] || exec sh "$0" "$@"; echo "end $1 $SLURM_PROCID 0 $(date +%s.%N) 1 unseen $SLURMD_NODENAME"' \
+    "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
   see_folder

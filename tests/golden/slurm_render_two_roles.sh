@@ -50,7 +50,10 @@ step() { # step ROLE: runs it
   0) _place="$PWD" _where="--het-group=0 --nodes=4 --ntasks=4 --ntasks-per-node=1 --cpus-per-task=8" ;;
   1) secrets1; _place="$PWD" _where="--het-group=1 --nodes=1 --ntasks=1 --ntasks-per-node=1" ;;
   esac
-  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"
+  # a node that does not see the folder says so
+  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh -c \
+    '[ ! -e "$0" ] || exec sh "$0" "$@"; echo "end $1 $SLURM_PROCID 0 $(date +%s.%N) 1 unseen $SLURMD_NODENAME"' \
+    "$_folder/job.sh" $1 "$_place"
 }
 prepare() {
   see_folder

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import sys
 
+from xrun.errors import BackendError, shown
+
 HOME_VARIABLE = "XRUN_HOME"
 
 
 def home() -> str:
-    """The folder of all xrun state: ``$XRUN_HOME``, else the user's state folder (XDG)."""
+    """The folder of all xrun state: ``$XRUN_HOME``, else the user's state folder (XDG).
+
+    Raises:
+        BackendError: it is relative to a folder that is gone.
+    """
     given = os.environ.get(HOME_VARIABLE)
-    return os.path.abspath(given) if given else _folder("state", "XDG_STATE_HOME", "~/.local/state")
+    try:
+        return os.path.abspath(given) if given else _folder("state", "XDG_STATE_HOME", "~/.local/state")
+    except FileNotFoundError as error:
+        message = f"the current folder is gone, and {HOME_VARIABLE} {shown(given)} is in it; change to another one"
+        raise BackendError(message, code="XR105") from error
 
 
 def config_folder() -> str:

@@ -182,6 +182,21 @@ def test_two_kubeconfigs_are_one(team: Team, tmp_path: Path) -> None:
     assert done.returncode == 5, done.stderr  # the cluster was asked, and knows no such job
 
 
+def test_the_first_of_two_kubeconfigs_decides(tmp_path: Path) -> None:
+    names = {"a": "first", "b": "second", "c": ""}
+    for file, name in names.items():
+        config = {
+            "clusters": [{"name": name, "cluster": {"server": f"{name}.example:1"}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": "me"}}],
+            "users": [{"name": "me", "user": {"token": "x"}}],
+            "current-context": name,
+        }
+        (tmp_path / file).write_text(json.dumps({k: v for k, v in config.items() if name or k == "current-context"}))
+    for order, expected in (("ab", "first"), ("ba", "second"), ("ac", "first"), ("cb", "second")):
+        done = asked(tmp_path, ":".join(str(tmp_path / file) for file in order))
+        refused(done, 4, "XR171", f"server {expected}.example:1 has no https://")
+
+
 def test_without_the_client(tmp_path: Path) -> None:
     (tmp_path / "kubernetes.py").write_text("raise ImportError('not here')\n")
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.getcwd()}", "XRUN_HOME": str(tmp_path)}

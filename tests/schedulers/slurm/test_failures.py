@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.schedulers.slurm.jobs import UNTIL_STOPPED, app_id, ends, jobs_of, reaches, run, sh, status, until
-from tests.systems.slurm_cluster import SlurmCluster
+from tests.systems.slurm_cluster import SCRIPT, SlurmCluster
 from xrun.errors import BackendError, XrunError
 from xrun.runner import Runner
 from xrun.specs.states import AppState
@@ -36,6 +38,7 @@ def lines(runner: Runner, handle: str, role: str = "main", k: int = 0) -> list[s
     [
         ("exit 7", "its script failed before any replica began, as by what setup or modules say"),
         ("set -u; : $nothing", "nothing"),
+        ("set -eu; false", "its script failed before any replica began"),
         ("echo there is no licence >&2; exit 1", "there is no licence"),
     ],
 )
@@ -88,6 +91,45 @@ def test_a_node_that_does_not_see_the_folder(
         handle = run(runner, sh("pwd"), sbatch_args=[f"--chdir={place}"])
         ends(runner, handle, SUCCEEDED)
         assert lines(runner, handle) == [f"{place}\n"]
+
+
+@pytest.fixture
+def hidden(cluster: SlurmCluster) -> Iterator[Callable[[Path], None]]:
+    """Hides a folder from the node n4."""
+    if os.geteuid():
+        pytest.skip("only root can hide a folder from a node")
+
+    def hide(folder: Path) -> None:
+        cluster.stop("n4")
+        script = 'mount -t tmpfs none "$1" && exec "$2" start "$3" n4'
+        words = ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, (folder, SCRIPT, cluster.folder))]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+
+    yield hide
+    cluster.stop("n4")
+    cluster.start("n4")
+
+
+@pytest.mark.parametrize("what", ["the folder", "the job root"])
+def test_one_of_the_nodes_does_not_see(
+    runner: Runner,
+    cluster: SlurmCluster,
+    hidden: Callable[[Path], None],
+    tmp_path: Path,
+    xrun_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    here = tmp_path / "above/here"
+    here.mkdir(parents=True)
+    (xrun_home / "slurm").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    place = here if what == "the folder" else xrun_home / "slurm"
+    hidden(here.parent if what == "the folder" else place)
+    handle = run(runner, sh(UNTIL_STOPPED, num_replicas=2), nodelist="n3,n4")
+    found = ends(runner, handle, FAILED)
+    assert re.match(rf"main/1 failed: exit 1: (n4|its node) does not see {place}", found.msg), found.msg
 
 
 # --- what Slurm does to a job --------------------------------------------------------------------------------------

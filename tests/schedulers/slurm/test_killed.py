@@ -210,6 +210,20 @@ def test_a_node_goes_on_that_slurm_took_for_lost(runner: Runner, cluster: SlurmC
     assert (xrun_home / "slurm" / app_id(handle) / "job.log").read_text().count("verdict") == 1
 
 
+def test_what_waits_for_a_step_is_killed(runner: Runner, cluster: SlurmCluster, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    handle = run(runner, sh(f"echo ready; until [ -e {go} ]; do sleep 0.1; done", num_replicas=2))
+    for k in range(2):
+        reaches(runner, handle, "ready", k=k)
+    os.kill(parent(srun(runner, handle)), signal.SIGKILL)
+    if not (found := status(runner, handle)).is_terminal():
+        go.touch()
+        found = ends(runner, handle, AppState.SUCCEEDED, 30)
+    assert found.state is AppState.SUCCEEDED
+    (number,) = jobs_of(cluster, app_id(handle)) or ["0"]
+    until(lambda: not holds_nodes(cluster, int(number)))
+
+
 @pytest.mark.parametrize("lost", [0, 1])
 def test_the_node_of_a_component_goes_on_that_slurm_took_for_lost(
     runner: Runner, cluster: SlurmCluster, lost: int

@@ -114,7 +114,7 @@ def test_a_signal_of_the_users_own(runner: Runner, cluster: SlurmCluster) -> Non
 
 
 def test_setup_and_modules(runner: Runner, cluster: SlurmCluster, tmp_path: Path) -> None:
-    setup = [f"module() {{ echo \"$@\" >>'{tmp_path}/loaded'; }}", "export FROM_SETUP='a b'"]
+    setup = ["set -eu", f"module() {{ echo \"$@\" >>'{tmp_path}/loaded'; }}", "export FROM_SETUP='a b'"]
     handle = run(runner, sh('echo "$FROM_SETUP"'), setup=setup)
     ends(runner, handle, SUCCEEDED)
     assert lines(runner, handle) == ["a b\n"]

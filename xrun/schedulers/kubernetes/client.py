@@ -433,13 +433,14 @@ def _load(config: Any, configuration: Any, kubeconfig: str, context: str) -> str
         config.load_incluster_config(client_configuration=configuration)
         with open(_IN_POD, encoding="utf-8") as file:
             return file.read().strip()
-    # the client remembers the KUBECONFIG that there was when it was imported
-    file_ = kubeconfig or os.environ.get("KUBECONFIG", "")
-    chosen = {"config_file": os.path.expanduser(file_) or None, "context": context or None}
-    config.load_kube_config(client_configuration=configuration, **chosen)
-    contexts, current = config.list_kube_config_contexts(config_file=chosen["config_file"])
-    wanted = next((c for c in contexts if c["name"] == context), None) if context else current
-    return str(((wanted or {}).get("context") or {}).get("namespace") or "")
+    # said to it, since the client remembers the KUBECONFIG that there was when it was imported
+    path = os.path.expanduser(kubeconfig) or default
+    files = config.kube_config.KubeConfigMerger(path).config_files.values()
+    # of several files the first one decides, as for kubectl; for the client it's the last one
+    chosen = context or next((name for file in files if (name := file.get("current-context"))), None)
+    config.load_kube_config(path, chosen, client_configuration=configuration)
+    contexts = (c.get("context") for file in files for c in file.get("contexts") or () if c["name"] == chosen)
+    return str((next(contexts, None) or {}).get("namespace") or "")
 
 
 @contextmanager

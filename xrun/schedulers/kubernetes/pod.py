@@ -248,9 +248,13 @@ def _container(plan: Plan, r: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if limits := resources(role.resource, options):
         found["resources"] = limits
-    ports = [{"containerPort": port, "name": names.port_name(name)} for name, port in role.port_map.items()]
+    ports: list[dict[str, Any]] = []
+    for name, number in role.port_map.items():
+        plain = names.port_name(name)
+        known = not plain or any(port.get("name") == plain for port in ports)
+        ports.append({"containerPort": number} if known else {"containerPort": number, "name": plain})
     if ports:
-        found["ports"] = [port if port["name"] else {"containerPort": port["containerPort"]} for port in ports]
+        found["ports"] = ports
     tenths = str(max(2, min(20, grace(options) * 4 - 2)))
     found["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", _TERM, "sh", tenths]}}}
     found["terminationMessagePolicy"] = "FallbackToLogsOnError"

@@ -219,8 +219,11 @@ def _name_problems(app: AppDef, options: KubernetesOptions) -> Iterator[Problem]
             elif not isinstance(value, str | int | bool) or not names.is_label_value(pod.text(value)):
                 yield Problem("XR165", f"{at}.{name}", f"{value!r} can't be a node label's value", _VALUE_FIX)
         for name in role.resource.devices:
+            at = f"roles[{i}].resource.devices"
             if not names.is_key(name):
-                yield Problem("XR165", f"roles[{i}].resource.devices", f"{name!r} can't be a resource", _KEY_FIX)
+                yield Problem("XR165", at, f"{name!r} can't be a resource", _KEY_FIX)
+            elif name in ("cpu", "memory", *([options.gpu_resource] if role.resource.gpu > 0 else [])):
+                yield Problem("XR165", at, f"{name} is asked for twice", "leave it out, or what else asks for it")
 
 
 def _label_problems(options: KubernetesOptions) -> Iterator[Problem]:

@@ -87,11 +87,18 @@ class Submission:
         if is_mine or same:  # what another submission of the same was not let finish is finished here
             try:
                 self._complete(head, values)
-            except BackendError:
+            except BackendError as error:
                 if is_mine:
-                    self._cluster.steady(lambda: self._cluster.delete("undo", self._path(self._plan.name)))
+                    self._undo(error)
                 raise
         return is_mine
+
+    def _undo(self, why: BackendError) -> None:
+        name = self._plan.name
+        try:
+            self._cluster.steady(lambda: self._cluster.delete(f"remove {name} again", self._path(name)))
+        except Refused as error:
+            raise BackendError(f"{why}; {self._head['kind']} {name} stays: {error}", code=why.code) from why
 
     def check(self) -> list[Problem]:
         """What the API server, and whoever else has a say there, finds wrong; nothing is made.

@@ -116,7 +116,8 @@ class Answer:
         if not self._record.job_id:
             why = f"Slurm knows nothing of job {job} any more, and it did not begin, as if scancel had ended it before"
             why += f"; or its node does not see {self._folder.path}, job_root must be shared"
-        return AppState.FAILED, f"exit code unknown: {why}", self._last_time()
+        last = self._folder.tail(OUTPUT)
+        return AppState.FAILED, f"exit code unknown: {why}{f' ({last})' if last else ''}", self._last_time()
 
     def _last_time(self) -> float:
         times = [t for k in self._record.replicas.values() for t in (k.started, k.ended)]
@@ -137,7 +138,8 @@ class Answer:
             left[0] -= 1
             name = f"{role.name}.{k}"
             detail = self._folder.read(f"{name}.error-{status.attempt}.json") or ""
-            last = _LOST if known.word == "lost" else self._folder.tail(f"{name}.err")
+            unseen = f"its node does not see {self._folder.path}; job_root must be shared"
+            last = {"lost": _LOST, "unseen": unseen}.get(known.word) or self._folder.tail(f"{name}.err")
             status.error = outcome.error_line(detail) or last
             status.structured_error_msg = detail or NONE
         return status
@@ -172,20 +174,26 @@ class Answer:
         if words[0] == "CANCELLED":
             return "cancelled"
         if words[1:2] == ["overtime"]:
-            limit = self.head.get("options", {}).get("max_runtime", 0)
-            return f"stopped after max_runtime, {limit:g} s"
+            return f"stopped after max_runtime, {seconds(self.head, 'max_runtime'):g} s"
         if words[1:2] == ["limit"]:
             return "stopped at Slurm's time limit, after max_requeues"
         if words[0] == "FAILED":
-            role = self.app.roles[int(words[1])].name if self.app and words[1:] else "a role"
+            r = int(words[1])
+            role = self.app.roles[r].name if self.app and r < len(self.app.roles) else "a role"
             last = self._folder.tail(OUTPUT)
             return f"{role} lost a replica, and srun ended with {words[3]}{': ' + last if last else ''}"
         return ""
+
+
+def seconds(head: Mapping[str, Any], name: str) -> float:
+    """An option that counts seconds, as it was when the job was submitted; 0 if that isn't known."""
+    given = head.get("options", {}).get(name)
+    return float(given) if isinstance(given, int | float) else 0.0
 
 
 def app_of(head: Mapping[str, Any]) -> AppDef | None:
     """The job as it was submitted; None if that can't be read."""
     try:
         return from_dict(head["app"])
-    except (InvalidValue, KeyError, RecursionError):
+    except (InvalidValue, KeyError, TypeError, RecursionError):
         return None

@@ -12,19 +12,21 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from xrun.errors import BackendError, describe_os_error
 from xrun.schedulers import outcome
 from xrun.schedulers.home import home
+from xrun.specs.states import AppState
 
 HEAD, SCRIPT, JOB, RECORD, OUTPUT = "app.json", "job.sh", "job", "job.log", "slurm.log"
 CANCELLED, SECRETS, ENDED, LOCK, WORKSPACE = "cancelled", "secrets", "ended.json", "lock", "workspace"
 
 _UNWRITABLE = "XR144"
 _TAIL = 4096
+_LAST = 1e11  # Unix time that no file means
 
 
 def default_root() -> str:
@@ -125,11 +127,7 @@ class JobFolder:
         text = self.read(HEAD)
         if text is None:
             return {} if os.path.lexists(self / JOB) or os.path.isfile(self / SCRIPT) else None
-        try:
-            head = json.loads(text)
-        except ValueError:
-            return {}
-        return head if isinstance(head, dict) else {}
+        return _loaded(text, _HEAD)
 
     def job_id(self) -> str:
         """The job's number; empty if it is not known."""
@@ -145,11 +143,8 @@ class JobFolder:
 
     def ended(self) -> Mapping[str, Any]:
         """How it ended, as somebody saw who asked Slurm; empty if nobody did."""
-        try:
-            known = json.loads(self.read(ENDED) or "{}")
-        except ValueError:
-            return {}
-        return known if isinstance(known, dict) else {}
+        known = _loaded(self.read(ENDED) or "{}", _END)
+        return known if known.keys() == _END.keys() else {}
 
     def is_cancelled(self) -> bool:
         """Whether somebody has asked for its end."""
@@ -184,6 +179,52 @@ class JobFolder:
             yield fd
         finally:
             os.close(fd)
+
+
+def moment(given: Any) -> float:
+    """A Unix time.
+
+    Raises:
+        ValueError: it can't be one.
+    """
+    found = float(given)
+    if not 0 <= found < _LAST:
+        raise ValueError(given)
+    return found
+
+
+def _loaded(text: str, fields: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """An object of JSON; without what is damaged."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    whole = {}
+    for name, read in fields.items():
+        with suppress(ValueError, TypeError, KeyError, OverflowError):
+            whole[name] = read(found[name])
+    return whole
+
+
+def _of(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(value)
+        return value
+
+    return read
+
+
+_HEAD: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("app_id", "handle", "request_id", "spec_hash", "user", "version"), _of(str)),
+    **dict.fromkeys(("app", "options"), _of(dict)),
+    "submitted": moment,
+}
+_END: dict[str, Callable[[Any], Any]] = {
+    "state": lambda name: AppState[name].name,
+    "reason": _of(str),
+    "ended": moment,
+}
 
 
 def unwritable(error: OSError) -> BackendError:

@@ -11,7 +11,7 @@ from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.patience import Patience
 from xrun.schedulers.slurm import jobroot, logs
 from xrun.schedulers.slurm.client import Cluster, Row
-from xrun.schedulers.slurm.describe import Answer, app_of
+from xrun.schedulers.slurm.describe import Answer, app_of, seconds
 from xrun.schedulers.slurm.jobroot import CANCELLED, ENDED, RECORD, JobFolder
 from xrun.schedulers.slurm.record import Record, parse
 from xrun.schedulers.slurm.states import state_of
@@ -97,7 +97,7 @@ class Jobs:
     def see_end(self, app_id: str) -> None:
         """Waits for the end of an app that was told to stop; one that can't hear that, Slurm ends in its own way."""
         folder = self._folder(app_id)
-        grace = float((folder.head() or {}).get("options", {}).get("grace_period", 0))
+        grace = seconds(folder.head() or {}, "grace_period")
         for limit in (grace + _DEAF, None):
             for found in self.watch([app_id], limit):
                 if app_id not in found or is_terminal(found[app_id].status.state):

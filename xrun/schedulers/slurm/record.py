@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-_VERDICTS = ("SUCCEEDED", "FAILED", "CANCELLED")
-_CAUSES = ("-", "overtime", "limit")
+from xrun.schedulers.slurm.jobroot import moment
+
+_NUMBER = r"[0-9]{1,9}"
+_VERDICT = re.compile(rf"SUCCEEDED|CANCELLED|FAILED (overtime|limit|{_NUMBER} (-|{_NUMBER}) {_NUMBER})")
 
 Key = tuple[int, int]
 """(index of the role, number of the replica)."""
@@ -75,29 +78,31 @@ def _apply(record: Record, kind: str, words: list[str]) -> None:
     if kind in ("start", "end"):
         _replica(record, kind, words)
     elif kind == "run":
+        began = moment(words[2])
         if record.job_id:
             record.restarts += 1
         for replica in record.replicas.values():
             replica.started = replica.ended = 0.0
-        record.job_id, record.began, record.nodes = words[0], float(words[2]), " ".join(words[3:4])
+        record.job_id, record.began, record.nodes = words[0], began, " ".join(words[3:4])
         record.verdict, record.ended, record.killed = [], 0.0, 0.0
     elif kind == "killed":
-        record.killed = float(words[0])
+        record.killed = moment(words[0])
     elif kind == "retry":
         record.restarts += 1
     elif kind == "verdict":
-        if words[1] not in _VERDICTS or not all(word.isdigit() or word in _CAUSES for word in words[2:]):
+        if not _VERDICT.fullmatch(" ".join(words[1:])):
             raise ValueError(words)
-        record.ended, record.verdict = float(words[0]), words[1:]
+        record.ended, record.verdict = moment(words[0]), words[1:]
 
 
 def _replica(record: Record, kind: str, words: list[str]) -> None:
-    key, attempt, when = (int(words[0]), int(words[1])), int(words[2]), float(words[3])
+    key, attempt, when = (int(words[0]), int(words[1])), int(words[2]), moment(words[3])
     replica = record.replicas.setdefault(key, Replica())
     if kind == "start":
         replica.attempt, replica.started, replica.ended = attempt, when, 0.0
         replica.host, replica.code, replica.word = words[4] if len(words) > 4 else "", None, ""
     else:
         replica.ended, replica.code, replica.word = when, int(words[4]), words[5] if len(words) > 5 else ""
+        replica.host = words[6] if len(words) > 6 else replica.host
         if replica.word == "again":
             record.restarts += 1

@@ -17,6 +17,12 @@ from xrun.specs.workspace import GIT_ROOT, Workspace
 _VARIABLES = {"replica_id": "$XRUN_REPLICA_ID", "rank0_env": macros.RANK0_HOST, "img_root": "$PWD"}
 _AT_RUN_TIME = ("XRUN_REPLICA_ID", "XRUN_ATTEMPT", "XRUN_ERROR_FILE", "TORCHELASTIC_ERROR_FILE", macros.RANK0_HOST)
 
+_SRUN = '''\
+  # a node that does not see the folder says so
+  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh -c \\
+    '[ ! -e "$0" ] || exec sh "$0" "$@"; echo "end $1 $SLURM_PROCID 0 $(date +%s.%N) 1 unseen $SLURMD_NODENAME"' \\
+    "$_folder/job.sh" $1 "$_place"'''
+
 LIBRARY = "xrun.sh"
 """File of a job's folder with what is the same for every job; the script brings it if nobody else has."""
 
@@ -231,7 +237,7 @@ def _step(request: SlurmRequest) -> Iterator[str]:
     yield "  esac"
     if options.packed and len(request.app.roles) > 1:
         yield "  unset SLURM_GPUS_PER_NODE # the job's; a step would take them all"
-    yield '  exec srun $_where $_overlap --kill-on-bad-exit=0 --wait=0 --export=ALL sh "$_folder/job.sh" $1 "$_place"'
+    yield _SRUN
     yield "}"
 
 
@@ -253,6 +259,8 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
         yield "  command -v module >/dev/null || . /etc/profile"
         yield f"  module load {' '.join(map(shlex.quote, options.modules))} || exit"
     yield from (f"  {line}" for line in options.setup)
+    if options.setup:
+        yield "  set +eu"
     if options.max_runtime > 0:
         # it ends with the script, however that does
         clock = f"timeout --foreground {options.max_runtime:g} tail --pid=$$ -f /dev/null"

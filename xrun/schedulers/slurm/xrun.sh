@@ -32,6 +32,12 @@ replica() { # replica PROGRAM...: runs it here, and says on standard output how 
     aside "sleep $_grace; kill -KILL -$_pid"
     _killer=$!
   } 2>/dev/null
+  if ! cd "$_place" 2>/dev/null; then
+    echo "$SLURMD_NODENAME does not see $_place; submit from a folder that all nodes see, or with --workspace" >>"$_log.err"
+    XRUN_ATTEMPT=0
+    tell end 1
+    exit 1
+  fi
   exec 4<&0 </dev/null
   trap '_trapped=1; stop' TERM # from Slurm, which sends it to the program too
   trap '_trapped=1; stop TERM' HUP
@@ -97,12 +103,14 @@ launch() { # launch ROLE...: a step each, which stops when its standard input en
       step "$_i" <&4 4<&- &
       echo "step $_i $!"
       wait $!
-      echo "done $_i $?"
+      echo "done $_i $? $_run"
     } 4<&0 >&3 &
+    eval "_launch$_i=$!"
   done
 }
 look() { # for what could not be said to us
   while sleep 3 && kill -0 $$; do
+    echo look >&3
     if eval "$_is_old"; then echo old >&3 && return; fi
     [ ! -e "$_folder/cancelled" ] || echo cancel >&3
     for _i in "$_folder"/lost/*[0-9]; do
@@ -123,6 +131,14 @@ finish() { # finish STATE WHY...: the first one counts
 }
 
 state() { squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T | head -n 1; }
+requeue() {
+  for _i in $(seq 200); do # a controller that is away is waited for
+    scontrol requeue "$SLURM_JOB_ID" && return
+    [ -z "$(state)" ] || return
+    sleep 3
+  done
+  false
+}
 killed() { # by Slurm, which knows why and what comes then
   say "killed $(date +%s.%N)"
   _verdict=${_verdict:-KILLED} _again=
@@ -244,7 +260,13 @@ supervise() {
       forget $_role
       ;;
     step) eval "_step$_role=$_k" ;;
-    done) ended $_role $_k ;;
+    done) eval "[ $_attempt != \$_run$_role ]" || ! has $_role "$_up" || ended $_role $_k ;;
+    look) # who would say that a step is done may have been killed
+      : $(:) # takes note of children that are gone
+      for _role in $_up; do
+        eval "kill -0 \$_launch$_role || { kill \$_step$_role; ended $_role 137; }" 2>/dev/null
+      done
+      ;;
     hold)
       eval "_hold$_role=$_k"
       has $_role "$_up" && ! has $_role "$_stop" || kill $_k
@@ -274,7 +296,7 @@ supervise() {
       killed
       exit 143
     fi
-    say "requeue $(date +%s.%N)" && scontrol requeue "$SLURM_JOB_ID" && sleep 600
+    say "requeue $(date +%s.%N)" && requeue && sleep 600
     [ $_verdict = REQUEUE ] || exit 143 # Slurm knows why
     _verdict="FAILED limit"
     ;;
@@ -288,5 +310,9 @@ supervise() {
 _role=${1-}
 case $_role in
 '') supervise ;;
-*) cd "$2" && export XRUN_REPLICA_ID="$SLURM_PROCID" && "role$_role" ;;
+*)
+  _place=$2
+  export XRUN_REPLICA_ID="$SLURM_PROCID"
+  "role$_role"
+  ;;
 esac
