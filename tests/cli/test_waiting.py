@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -82,6 +83,22 @@ def test_what_stops_a_job_says_so_too(verb: str, tmp_path: Path) -> None:
     done = xrun(verb, handle)
     assert done.returncode == 0
     assert f"waiting for {handle} to" in done.stderr
+
+
+def test_an_interrupted_cancel_says_what_goes_on(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    text = f"trap 'sleep 6; exit 0' TERM; touch {ready}; while :; do sleep 0.1; done"
+    handle = xrun("--detach", "utils.sh", "--", text).stdout.strip()
+    end = time.monotonic() + 20
+    while not ready.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    with subprocess.Popen([*XRUN, "cancel", handle], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "waiting for" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert f"leaving {handle}, which is being stopped" in process.stderr.read()
+    assert process.returncode == 130
 
 
 def test_short_waits_say_nothing() -> None:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, TextIO
 
 import pytest
 
-from tests.systems import rootfs
 from tests.systems.kube import addons, groups, images, programs
 from tests.systems.kube.place import USUAL_NETWORK, Place, bridge_of
 
@@ -211,10 +210,7 @@ def played_nodes(system: KubernetesSystem, count: int, gpus: int = 8) -> Iterato
 
 def with_python(system: KubernetesSystem) -> str:
     """The image that has Python, made when it is first asked for."""
-    place = Place(system.folder)
-    if PYTHON not in images.ctr(place, "images", "ls", "--quiet").split():
-        images.add(place, PYTHON, rootfs.python())
-    return PYTHON
+    return images.with_python(Place(system.folder))
 
 
 def tag(system: KubernetesSystem, image: str, name: str) -> None:

@@ -28,6 +28,13 @@ PYTHON = "docker.io/library/xrun-python:1"
 _WAIT = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait; done"
 
 
+def with_python(place: Place) -> str:
+    """`PYTHON`, made when it is first asked for."""
+    if PYTHON not in ctr(place, "images", "ls", "--quiet").split():
+        add(place, PYTHON, rootfs.python())
+    return PYTHON
+
+
 def add(place: Place, name: str, layer: bytes, **config: Any) -> None:
     """Puts an image of one layer into containerd.
 

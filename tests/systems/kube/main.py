@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.systems.kube import addons, control, leftovers, network, node, programs
+from tests.systems.kube import addons, control, images, leftovers, network, node, programs
 from tests.systems.kube.place import NODE, Place
 from tests.systems.kube.processes import NotUp, stop, wait_for
 
@@ -39,6 +39,8 @@ def main(words: list[str], about: str) -> int:
                 down(Place(Path(folder)))
             case ["nodes", folder, count] if count.isdigit():
                 addons.add_nodes(Place(Path(folder)), int(count))
+            case ["python", folder]:
+                sys.stdout.write(f"{images.with_python(Place(Path(folder)))}\n")
             case ["start", folder, part] if part in PARTS:
                 PARTS[part](Place(Path(folder)))
                 control.await_api_server(Place(Path(folder)))
@@ -81,7 +83,7 @@ def up(place: Place) -> None:
     wait_for(place, "controllers", lambda: control.api(place, "/api/v1/namespaces/default/serviceaccounts/default"))
     wait_for(place, "jobset", lambda: addons.takes_jobsets(place))
     wait_for(place, "coredns", lambda: network.names_answer(place))
-    sys.stdout.write(f"export KUBECONFIG={place.kubeconfig}\n")
+    sys.stdout.write(f"export KUBECONFIG={place.kubeconfig}\n# it has the image {images.BUSYBOX}\n")
 
 
 def down(place: Place) -> None:

@@ -75,6 +75,10 @@ class Refused(BackendError):
         self.reason = reason
 
 
+class NodeUnavailable(BackendUnavailable):
+    """The cluster answers, and one of its nodes doesn't."""
+
+
 class Listed(NamedTuple):
     """Objects of one kind, and the version from which on a watch tells what changes."""
 
@@ -267,11 +271,13 @@ class Cluster:
             # a connection that was idle may have been closed meanwhile
             response = self._request(what, method, path, query, body, kind, heads=heads)
         try:
-            found: dict[str, Any] = json.loads(response.data)
-        except ValueError as error:
+            found = json.loads(response.data)
+        except ValueError:
+            found = None
+        if not found or not isinstance(found, dict):
             text = " ".join(response.data[:200].decode("utf-8", "replace").split())
             message = f"{self.host} answers {shown(text)}, which no API server does; a login page or proxy may be there"
-            raise BackendError(f"can't {what}: {message}", code=_REFUSED) from error
+            raise BackendError(f"can't {what}: {message}", code=_REFUSED)
         return found
 
     def _request(
@@ -336,10 +342,13 @@ class Cluster:
         if again:
             self._lost_at = time.monotonic()
         words = " ".join(str(reason).split())
-        what, how = f"the cluster at {self.host}", "kubectl cluster-info shows whether it is up"
         if "/containerLogs/" in words:  # what the API server says that has asked a kubelet
-            what, how = "a node's kubelet", "kubectl get nodes shows which is not Ready"
-        return BackendUnavailable(f"{what} can't be reached ({words:.300}); {how}", code=_UNREACHABLE)
+            message = f"a node's kubelet can't be reached ({words:.300}); kubectl get nodes shows which is not Ready"
+            return NodeUnavailable(message, code=_UNREACHABLE)
+        return BackendUnavailable(
+            f"the cluster at {self.host} can't be reached ({words:.300}); kubectl cluster-info shows whether it is up",
+            code=_UNREACHABLE,
+        )
 
     def _notice_fork(self) -> None:
         """A connection is not shared over a fork, and a lock may have been held by a thread that isn't in the child."""

@@ -134,7 +134,7 @@ class Jobs:
         else:
             found = watching.lists(self._cluster, namespace, [name]).get(name)
             parts = logs.parts_of(found, namespace, query) if found is not None else []
-            chunks = logs.read(self._cluster, parts, query)
+            chunks = logs.read(self._cluster, parts, query, self._progress)
         return tail_of(chunks, query.tail) if query.tail is not None else chunks
 
     def watch(self, app_ids: Sequence[str], timeout: float | None = None) -> Iterator[Mapping[str, AppDescription]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xrun.errors import BackendUnavailable
 from xrun.schedulers.following import Followers
 from xrun.schedulers.kubernetes import kept, objects
-from xrun.schedulers.kubernetes.client import AWAY, POD, Cluster, Refused
+from xrun.schedulers.kubernetes.client import AWAY, POD, Cluster, NodeUnavailable, Refused
 from xrun.schedulers.kubernetes.lines import Line, Position, parse
 from xrun.schedulers.kubernetes.objects import Found, Pod
 from xrun.schedulers.logs import LogChunk, LogQuery
@@ -68,13 +68,29 @@ def parts_of(found: Found, namespace: str, query: LogQuery) -> list[Part]:
     return parts
 
 
-def read(cluster: Cluster, parts: Sequence[Part], query: LogQuery) -> Iterator[LogChunk]:
-    """What containers wrote so far, in order of time."""
+def read(cluster: Cluster, parts: Sequence[Part], query: LogQuery, notice: Callable[[str], None]) -> Iterator[LogChunk]:
+    """What containers wrote so far, in order of time.
+
+    Args:
+        cluster: where.
+        parts: the logs there are.
+        query: which part of them.
+        notice: takes lines about logs of nodes that don't answer, if others do.
+    """
+    lost: list[tuple[Part, NodeUnavailable]] = []
+
+    def chunks(part: Part) -> Iterator[LogChunk]:
+        try:
+            yield from _chunks(cluster, part, query, Position())
+        except NodeUnavailable as error:
+            lost.append((part, error))
+
     for i in range(0, len(parts), _AT_ONCE):
-        some = parts[i : i + _AT_ONCE]
-        yield from heapq.merge(
-            *(_chunks(cluster, part, query, Position()) for part in some), key=lambda chunk: chunk.time
-        )
+        yield from heapq.merge(*map(chunks, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)
+    if lost and len(lost) == len(parts):
+        raise lost[0][1]
+    for part, error in lost:
+        notice(f"the log of {part.pod.role}/{part.pod.replica} is not all there: {error}")
 
 
 def follow(
