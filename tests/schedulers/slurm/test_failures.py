@@ -87,6 +87,8 @@ def test_a_node_that_does_not_see_the_folder(
     assert lines(runner, handles[0]) == []
     ends(runner, handles[1], SUCCEEDED)
     monkeypatch.chdir(tmp_path)
+    handle = run(runner, sh("pwd"), sbatch_args=["--chdir=/no such"])
+    assert "does not see /no such; submit from" in ends(runner, handle, FAILED).msg
     for place in ("/usr", "/tmp"):
         handle = run(runner, sh("pwd"), sbatch_args=[f"--chdir={place}"])
         ends(runner, handle, SUCCEEDED)

@@ -41,5 +41,5 @@ def test_a_suspended_job_is_cancelled_all_the_same(runner: Runner, cluster: Slur
     runner.cancel(handle)
     assert status(runner, handle).state is AppState.CANCELLED
     assert time.monotonic() - began < 90
-    states = "--states=running,suspended,completing"
-    until(lambda: not cluster.command("squeue", "--noheader", f"--jobs={job}", states), 90)
+    name, states = f"--name={app_id(handle)}", "--states=running,suspended,completing"
+    until(lambda: not cluster.command("squeue", "--noheader", name, states), 90)

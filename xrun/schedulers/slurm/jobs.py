@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
+from xrun.errors import BackendError
 from xrun.schedulers.api import AppDescription, ListedApp, ListFilter
 from xrun.schedulers.logs import LogChunk, LogQuery, tail_of
 from xrun.schedulers.patience import Patience
@@ -146,7 +148,8 @@ class Jobs:
         if is_terminal(answer.state) and not answer.is_final and row is not None:
             # without accounting nobody will know it any more
             known = {"state": answer.state.name, "reason": answer.reason, "ended": answer.ended}
-            folder.write(ENDED, json.dumps(known).encode())
+            with suppress(BackendError):  # who can't write has this answer all the same
+                folder.write(ENDED, json.dumps(known).encode())
             folder.forget_secrets()
         return answer
 

@@ -15,7 +15,8 @@ _READ = 1 << 18
 _POLL, _LONGEST_POLL = 0.05, 0.5
 _SUFFIXES = {Stream.STDOUT: "out", Stream.STDERR: "err"}
 _STREAMS = tuple(_SUFFIXES)
-_NOTE = re.compile(rb"([\d.]+) (\d+) ([\d.]+) (\d+)")
+_TIME = rb"(\d+(?:\.\d+)?)"
+_NOTE = re.compile(rb"%s (\d+) %s (\d+)" % (_TIME, _TIME))
 
 
 class _Piece(NamedTuple):

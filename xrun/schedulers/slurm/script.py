@@ -245,9 +245,9 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     """What is done once, on the first node."""
     options, roles = request.options, request.app.roles
     yield "prepare() {"
-    elsewhere = any(argument.startswith(("--chdir", "-D")) for argument in options.sbatch_args)
-    if not elsewhere and not all(role.workspace for role in roles):
-        yield "  see_folder"
+    if not all(role.workspace for role in roles):
+        asked = [argument.partition("=")[2] for argument in options.sbatch_args if argument.startswith("--chdir=")]
+        yield " ".join(["  see_folder", *map(shlex.quote, asked[-1:])])
     for r, role in enumerate(roles):
         nodes = f"$SLURM_JOB_NODELIST_HET_GROUP_{r}" if request.is_het else "$SLURM_JOB_NODELIST"
         yield f'  export {replica.rank0_variable(role.name)}="$(address "{nodes}")"'
@@ -262,9 +262,7 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     if options.setup:
         yield "  set +eu"
     if options.max_runtime > 0:
-        # it ends with the script, however that does
-        clock = f"timeout --foreground {options.max_runtime:g} tail --pid=$$ -f /dev/null"
-        yield f"  {{ {clock}; [ $? != 124 ] || echo overtime; }} >&3 &"
+        yield f"  after {options.max_runtime:g} overtime"
     yield "}"
 
 

@@ -11,8 +11,8 @@
 # link "run", which names the latest run, and ends.
 
 # so that nothing of these names in the launcher's environment has a say
-unset _again _code _dead _exit _finder _group _killer _lost _over _overlap _pid _place _reader _run _scope _seen _spare _stop
-unset _stopped _trapped _up _verdict _watcher _where
+unset _again _code _dead _exit _finder _group _killer _over _overlap _pid _place _reader _run _scope _seen _spare _state
+unset _stop _stopped _trapped _up _verdict _watcher _where
 _this=${SLURM_RESTART_COUNT:-0}
 _is_old='_last=$(readlink "$_folder/run"); [ "${_last:-$_this}" != "$_this" ]'
 
@@ -168,14 +168,10 @@ ended() { # ended ROLE CODE: a step has
   about $1
   # a replica that didn't say how it ended was lost
   if [ -z "$_verdict" ] && ! has $1 "$_stop $_again" && [ $_i -lt $_replicas ]; then
-    case $(state) in
+    _state=$(state)
+    case $_state in
     '' | RUNNING) fail $1 - $2 ;;
-    PENDING) # with its node, and Slurm runs the job again
-      _lost=job
-      killed
-      hang_up $_up
-      ;;
-    *)
+    *) # with its node, after which Slurm runs the job again if it may
       killed
       hang_up $_up
       ;;
@@ -197,6 +193,10 @@ ended() { # ended ROLE CODE: a step has
   finish SUCCEEDED
 }
 
+after() { # after SECONDS WORD: says it then, if we are still there
+  { timeout --foreground $1 tail --pid=$$ -f /dev/null; [ $? != 124 ] || echo $2; } >&3 &
+}
+
 time_is_up() { # Slurm's signal before the time limit, which may come a good deal earlier than asked for
   _left=$(SLURM_TIME_FORMAT=%s squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e | head -n 1)
   case $_left in
@@ -204,7 +204,7 @@ time_is_up() { # Slurm's signal before the time limit, which may come a good dea
   *) _left=$((_left - $(date +%s) - _lead)) ;;
   esac
   if [ $_left -gt 0 ]; then
-    { sleep $_left; echo limit >&3; } &
+    after $_left limit
   elif [ "$_this" -lt $_requeues ]; then
     finish REQUEUE
   else
@@ -217,9 +217,9 @@ is_alone() { # whether the batch step's slurmstepd was killed, so that Slurm won
   [ "${_i:-$PPID}" != "$PPID" ]
 }
 
-see_folder() { # slurmd goes to /tmp where the folder is missing
-  if [ "$PWD" != /tmp ] || (cd "$SLURM_SUBMIT_DIR") 2>/dev/null; then return; fi
-  echo "${SLURMD_NODENAME-the node} does not see $SLURM_SUBMIT_DIR; submit from a folder that all nodes see, or with --workspace" >&2
+see_folder() { # see_folder [FOLDER]: slurmd goes to /tmp where that of the submission, or this one, is missing
+  if [ "$PWD" != /tmp ] || (cd "${1-$SLURM_SUBMIT_DIR}") 2>/dev/null; then return; fi
+  echo "${SLURMD_NODENAME-the node} does not see ${1-$SLURM_SUBMIT_DIR}; submit from a folder that all nodes see, or with --workspace" >&2
   exit 1
 }
 
@@ -264,7 +264,9 @@ supervise() {
     look) # who would say that a step is done may have been killed
       : $(:) # takes note of children that are gone
       for _role in $_up; do
-        eval "kill -0 \$_launch$_role || { kill \$_step$_role; ended $_role 137; }" 2>/dev/null
+        eval "kill -0 \$_launch$_role" 2>/dev/null && continue
+        eval "kill \$_step$_role" 2>/dev/null
+        ended $_role 137
       done
       ;;
     hold)
@@ -288,7 +290,7 @@ supervise() {
   case $_verdict in
   KILLED)
     # of a heterogeneous job Slurm puts back only the component that it has lost, which then waits for the others
-    [ "$_lost" != job ] || [ -z "$SLURM_HET_SIZE" ] || scontrol requeue "$SLURM_JOB_ID"
+    [ "$_state" != PENDING ] || [ -z "$SLURM_HET_SIZE" ] || scontrol requeue "$SLURM_JOB_ID"
     exit 143
     ;;
   REQUEUE | STOPPED)
