@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -246,7 +247,8 @@ def _prepare(request: SlurmRequest) -> Iterator[str]:
     options, roles = request.options, request.app.roles
     yield "prepare() {"
     if not all(role.workspace for role in roles):
-        asked = [argument.partition("=")[2] for argument in options.sbatch_args if argument.startswith("--chdir=")]
+        named = (re.fullmatch("(?:--chdir=|-D)(.+)", argument) for argument in options.sbatch_args)
+        asked = [found[1] for found in named if found]
         yield " ".join(["  see_folder", *map(shlex.quote, asked[-1:])])
     for r, role in enumerate(roles):
         nodes = f"$SLURM_JOB_NODELIST_HET_GROUP_{r}" if request.is_het else "$SLURM_JOB_NODELIST"
