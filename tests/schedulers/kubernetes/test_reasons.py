@@ -40,6 +40,15 @@ def test_a_container_beside_the_program_fails(runner: Runner, team: Team, script
     assert ends(runner, run(runner, sh("true", metadata=beside(script, kind))), FAILED).msg == said
 
 
+def test_the_kubelet_ends_it(runner: Runner, team: Team) -> None:
+    limits = {"resources": {"limits": {"ephemeral-storage": "20Mi"}}}
+    script = "echo hi; dd if=/dev/zero of=/tmp/x bs=1M count=60 2>/dev/null; sleep 120"
+    role = sh(script, metadata={"kubernetes": {"spec": {"containers": [{"name": "main", **limits}]}}})
+    found = ends(runner, run(runner, role), FAILED, 120)
+    assert "Evicted: " in found.msg
+    assert "ephemeral local storage usage exceeds" in found.msg
+
+
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])
 def test_its_image_cannot_be_pulled(runner: Runner, team: Team, kind: str) -> None:
     handle = run(runner, sh("sleep 600", metadata=beside("true", kind, "localhost:1/none:1")))

@@ -46,8 +46,8 @@ def no_queue(cluster: Cluster, namespace: str, queue: str) -> str:
     """Why nothing can wait in a queue; empty if it is there, or not ours to look at."""
     try:
         cluster.get("look at the queue", cluster.path(QUEUE, namespace, queue))
-    except Refused as error:
-        if error.status == 404:
+    except XrunError as error:
+        if isinstance(error, Refused) and error.status == 404:
             there = error.reason == "NotFound"  # the API's word for an object; it has none for a kind that isn't there
             return f"there is no LocalQueue {queue} in the namespace" if there else "the cluster has no Kueue (v1beta1)"
     return ""
