@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from xrun.components.finder import Component
     from xrun.runner.config import Config
     from xrun.schedulers.api import Scheduler
+    from xrun.specs.app import AppDef
+    from xrun.specs.workspace import Workspace
 
 SCHEDULER, PROFILE, WORKSPACE, CFG = "XRUN_SCHEDULER", "XRUN_PROFILE", "XRUN_WORKSPACE", "XRUN_CFG"
 """Environment variables; XRUN_CFG is written as ``-cfg`` is."""
@@ -76,6 +78,27 @@ class Defaults:
         """The workspace of jobs that name none."""
         found = os.environ.get(WORKSPACE)
         return self._of_run("workspace") if found is None else found
+
+    def with_workspace(self, app: AppDef, given: Workspace | str | None) -> AppDef:
+        """A job whose roles all have a workspace, if there is one to give those that name none.
+
+        Args:
+            app: the job, which is left as it is.
+            given: the caller's (default: as configured; "" for none).
+        """
+        found = self.workspace if given is None else given
+        if not found or not isinstance(app.roles, list):
+            return app
+        import copy
+
+        from xrun.specs.workspace import Workspace
+
+        shared = Workspace.from_str(found) if isinstance(found, str) else found
+        changed = copy.copy(app)
+        changed.roles = [copy.copy(role) for role in app.roles]
+        for role in changed.roles:
+            role.workspace = role.workspace or shared
+        return changed
 
     def component_args(self, component: Component) -> dict[str, Any]:
         """Arguments that a component gets unless they are given."""

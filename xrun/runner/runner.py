@@ -18,7 +18,6 @@ from xrun.specs.handle import AppHandle, parse_app_handle
 from xrun.specs.resources import Resource, add_source
 from xrun.specs.states import is_terminal
 from xrun.specs.status import AppStatus
-from xrun.specs.workspace import Workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from xrun.schedulers.api import AppDescription, ListedApp, ListFilter, Scheduler
     from xrun.schedulers.logs import LogChunk, LogQuery, Stream
     from xrun.specs.problems import Problem
+    from xrun.specs.workspace import Workspace
 
 Cfg = Mapping[str, Any] | None
 # Runner has a method named list, so inside it these types go by other names
@@ -202,9 +202,8 @@ class Runner:
         target = self._target(scheduler)
         origin = Origin(cfg=cfg, workspace=workspace)
         known, notices = self.defaults.cfg(target, cfg)
-        if workspace is None:
-            workspace = self.defaults.workspace
-        info = target.submit_dryrun(_with_workspace(app, workspace), known, request_id, reproducible=reproducible)
+        app = self.defaults.with_workspace(app, workspace)
+        info = target.submit_dryrun(app, known, request_id, reproducible=reproducible)
         info.notices += notices
         info.origin = origin
         return info
@@ -239,7 +238,7 @@ class Runner:
         """
         target = self._target(scheduler)
         known, notices = self.defaults.cfg(target, cfg)
-        app = _with_workspace(app, self.defaults.workspace if workspace is None else workspace)
+        app = self.defaults.with_workspace(app, workspace)
         return target.check(app, known, request_id, server=server) + [_ignored(text) for text in notices]
 
     # --- answering -------------------------------------------------------------------------------------------------
@@ -432,19 +431,6 @@ def _ignored(notice: str) -> Problem:
     from xrun.specs.problems import Problem, Severity
 
     return Problem("XR049", "options", notice, "leave it out", Severity.WARNING)
-
-
-def _with_workspace(app: AppDef, workspace: Workspace | str | None) -> AppDef:
-    if not workspace or not isinstance(app.roles, list):
-        return app
-    import copy
-
-    shared = Workspace.from_str(workspace) if isinstance(workspace, str) else workspace
-    changed = copy.copy(app)
-    changed.roles = [copy.copy(role) for role in app.roles]
-    for role in changed.roles:
-        role.workspace = role.workspace or shared
-    return changed
 
 
 def _seconds(when: datetime | float | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,8 +85,8 @@ def test_an_image_that_is_not_there(runner: Runner, docker_system: DockerSystem)
     assert docker(docker_system, "ps", "-aq") == before
 
 
-def test_a_mount_without_a_source_leaves_nothing(runner: Runner, docker_system: DockerSystem) -> None:
-    fine, wrong = sh("true"), sh("true", "wrong", mounts=[BindMount("/nosuch", "/mnt")])
+def test_a_mount_without_a_source_leaves_nothing(runner: Runner, docker_system: DockerSystem, tmp_path: Path) -> None:
+    fine, wrong = sh("true"), sh("true", "wrong", mounts=[BindMount(str(tmp_path / "none"), "/mnt")])
     before = docker(docker_system, "ps", "-aq")
     for roles in ([fine, wrong], [wrong, fine]):
         with pytest.raises(BackendError, match="source path does not exist"):

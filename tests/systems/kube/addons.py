@@ -79,6 +79,8 @@ def start_kwok(place: Place) -> None:
             f"--config={config}",
             "--manage-all-nodes=false",
             f"--manage-nodes-with-annotation-selector={FAKE}=fake",
+            # a lease renewed every ten seconds; without one a node is heard of more seldom than `LOST_AFTER`
+            "--node-lease-duration-seconds=40",
             "--node-ip=127.0.0.1",
             f"--node-port={place.ports['kwok']}",
         ],
@@ -109,7 +111,9 @@ def add_nodes(place: Place, count: int, gpus: int = 8) -> list[str]:
         }
         for name in names
     ]
-    kubectl(place, "apply", "--server-side", "--filename=-", stdin=json.dumps(as_list(nodes)))
+    # a new node has taints of the controllers' for a moment, which are not ours to keep
+    words = ["--server-side", "--force-conflicts", "--filename=-"]
+    kubectl(place, "apply", *words, stdin=json.dumps(as_list(nodes)))
     kubectl(place, "wait", "--for=condition=Ready", "--timeout=60s", *(f"node/{name}" for name in names))
     return names
 

@@ -7,7 +7,6 @@ which any version of it passes on unchanged, bytes of logs included.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import threading
@@ -19,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from xrun import __version__
 from xrun.errors import BackendError, BackendUnavailable, shown
+from xrun.schedulers.kubernetes import kubeconfigs
 from xrun.schedulers.streams import Stream
 
 T = TypeVar("T")
@@ -37,7 +37,6 @@ _BEGINS = 15.0
 """Seconds after an outage for which an API server that begins may not know yet who may do what."""
 
 _PAGE = 500
-_IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _CONNECTIONS = 64
 _HEARTBEAT = 150.0  # seconds; an API server sends a bookmark every minute or so
 
@@ -394,7 +393,7 @@ def _connect(kubeconfig: str, context: str) -> _Connection:
         ) from error
     configuration = client.Configuration()
     try:
-        namespace = _checked(config, configuration, kubeconfig, context)
+        namespace = kubeconfigs.load(config, configuration, kubeconfig, context)
     except Exception as error:  # the client's own errors, YAML's, and those of programs that give tokens
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         reason = " ".join(str(error).split()).rstrip(".")
@@ -406,50 +405,6 @@ def _connect(kubeconfig: str, context: str) -> _Connection:
     configuration.connection_pool_maxsize = _CONNECTIONS
     api = client.ApiClient(configuration)
     return _Connection(configuration.host.rstrip("/"), namespace, api.rest_client.pool_manager, configuration)
-
-
-class _Said(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-def _checked(config: Any, configuration: Any, kubeconfig: str, context: str) -> str:
-    """As `_load`; raises for what the client goes on with as if nothing were wrong."""
-    said = _Said()
-    logging.getLogger().addHandler(said)  # what becomes of a program that should give a token, the client only logs
-    try:
-        namespace = _load(config, configuration, kubeconfig, context)
-    finally:
-        logging.getLogger().removeHandler(said)
-    if "://" not in configuration.host:
-        raise ValueError(f"server {configuration.host} has no https://")
-    if said.lines and not configuration.api_key and not configuration.cert_file:
-        raise ValueError(said.lines[-1])
-    return namespace
-
-
-def _load(config: Any, configuration: Any, kubeconfig: str, context: str) -> str:
-    """Fills the configuration; gives the context's namespace."""
-    in_pod = os.environ.get("KUBERNETES_SERVICE_HOST") and os.path.exists(_IN_POD)
-    default = os.path.expanduser(os.environ.get("KUBECONFIG") or "~/.kube/config")
-    if not kubeconfig and not context and in_pod and not os.path.exists(default):
-        config.load_incluster_config(client_configuration=configuration)
-        with open(_IN_POD, encoding="utf-8") as file:
-            return file.read().strip()
-    # said to it, since the client remembers the KUBECONFIG that there was when it was imported
-    path = os.path.expanduser(kubeconfig) or default
-    files = config.kube_config.KubeConfigMerger(path).config_files.values()
-    # of several files the first one decides, as for kubectl; for the client it's the last one
-    chosen = context or next((name for file in files if (name := file.get("current-context"))), None)
-    config.load_kube_config(path, chosen, client_configuration=configuration)
-    contexts = (c.get("context") for file in files for c in file.get("contexts") or () if c["name"] == chosen)
-    return str((next(contexts, None) or {}).get("namespace") or "")
 
 
 @contextmanager
