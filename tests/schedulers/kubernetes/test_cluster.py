@@ -34,11 +34,14 @@ KINDS = pytest.mark.parametrize("kind", ["job", "jobset"])
 
 @KINDS
 def test_what_is_rendered_runs_by_hand(kind: str, runner: Runner, team: Team, tmp_path: Path) -> None:
-    (tmp_path / "run.sh").write_text('for a; do printf "%s\\0" "$a"; done\n')
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "run.sh").write_text('for a; do printf "%s\\0" "$a"; done\n')
     role = Role("main", BUSYBOX, "sh", ["run.sh", *HOSTILE, "${replica_id}"], num_replicas=2)
-    role.workspace = Workspace({str(tmp_path): ""})
+    role.workspace = Workspace({str(code): ""})
     info = runner.dryrun(AppDef("by-hand", [role]), "kubernetes", {"kind": kind}, reproducible=True)
     team.kubectl("apply", "--filename=-", stdin=str(info))
+    assert "created" not in team.kubectl("apply", "--filename=-", stdin=str(info))
     handle = f"kubernetes://default/{info.app_id}"
     ends(runner, handle, AppState.SUCCEEDED)
     for k in range(2):
@@ -262,3 +265,18 @@ def _first_seen(cluster: Cluster, handle: str) -> float:
                     return time.time()
         except Refused:
             time.sleep(0.01)  # not begun
+
+
+def test_pods_that_no_job_has_any_more_are_told_of(runner: Runner, team: Team) -> None:
+    handle = run(runner, sh("sleep 600"))
+    until(lambda: team.pods(handle))
+    team.kubectl("delete", "job", name_of(handle), "--cascade=orphan")
+    said: list[str] = []
+    with_notices = create_scheduler("default", said.append)
+    with_notices.delete(name_of(handle))
+    with_notices.close()
+    chosen = f"-l {labels.APP_ID}={name_of(handle)}"
+    assert said == [
+        f"pods of {name_of(handle)} that no Job has any more stay; kubectl delete pods {chosen} removes them"
+    ]
+    team.kubectl("delete", "pods", *chosen.split(), "--now")

@@ -27,6 +27,7 @@ from tests.systems import kubernetes_cluster as cluster
 from tests.systems.kubernetes_cluster import create, group, until
 from xrun.errors import BackendError
 from xrun.runner import Runner, get_runner
+from xrun.schedulers.kubernetes import states
 from xrun.specs.mounts import BindMount
 from xrun.specs.resources import Resource
 from xrun.specs.role import RetryPolicy
@@ -57,17 +58,21 @@ def test_the_api_server_is_away_while_jobs_are_submitted_waited_for_and_followed
     end = meanwhile(runner.wait, ends_meanwhile, timeout=120)
 
     submitted: list[Future[Any]] = []
+    begun: list[Future[Any]] = []
 
     def away() -> None:
+        begun.append(meanwhile(lambda: list(runner.log_lines(counts, "main", 0, should_tail=True))))
+        begun.append(meanwhile(runner.wait, ends_meanwhile, timeout=120))
         submitted.extend(meanwhile(run, runner, sh("exit 0", num_replicas=2), kind=k) for k in ("job", "jobset"))
         time.sleep(OUTAGE)
-        assert not log.done() and not end.done() and not any(future.done() for future in submitted)
+        assert not log.done() and not end.done() and not any(future.done() for future in (*submitted, *begun))
 
     cluster.restart(team.system, "api-server", away)
     there = end.result(120)
     assert there.state == FAILED
     assert "exit 3" in there.msg
-    assert log.result(120) == [f"line {i}\n" for i in range(300)]
+    assert log.result(120) == begun[0].result(120) == [f"line {i}\n" for i in range(300)]
+    assert begun[1].result(120).state == FAILED
     ends(runner, counts, SUCCEEDED)
     for future in submitted:
         ends(runner, future.result(120), SUCCEEDED)
@@ -97,6 +102,26 @@ def test_the_kubelet_is_restarted_in_the_middle(runner: Runner, team: Team) -> N
     cluster.restart(team.system, "kubelet", lambda: time.sleep(5))
     ends(runner, handle, SUCCEEDED, 120)
     assert log.result(60) == [f"line {i}\n" for i in range(300)]
+
+
+def test_a_node_that_stays_away_keeps_nobody_for_ever(
+    runner: Runner, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "_LATE", 2.0)
+    monkeypatch.setattr(states, "_STUCK", 8.0)
+    handle = run(runner, sh(UNTIL_STOPPED), grace_period=1)
+    reaches(runner, handle, "ready")
+    waited = meanwhile(runner.wait, handle, timeout=60)
+
+    def away() -> None:
+        cancelling = meanwhile(runner.cancel, handle)
+        said = says(runner, handle, "does not go")
+        assert said.state == RUNNING
+        assert "its node, node-1, is Ready" in said.msg
+        assert waited.result(60).state == AppState.CANCELLED
+        cancelling.result(60)
+
+    cluster.restart(team.system, "kubelet", away)
 
 
 def test_a_node_is_lost(runner: Runner, team: Team) -> None:

@@ -20,10 +20,15 @@ LINE = b"2026-01-01T00:00:00.%09dZ line %d\n"
 
 
 class Kubelet(ThreadingHTTPServer):
-    """Logs that go on: of pod ``silent`` nothing comes, of ``full`` more than anybody reads."""
+    """Logs that go on: of pod ``silent`` nothing comes, of ``full`` more than anybody reads.
+
+    Attributes:
+        cuts: connections that are still to be cut in the middle of what there is of pod ``cut``.
+    """
 
     daemon_threads = True
     ended = threading.Event()
+    cuts = 2
 
     def handle_error(self, *_: object) -> None:
         """Readers hang up here."""
@@ -41,7 +46,13 @@ class _Logs(BaseHTTPRequestHandler):
         if "/full/" in self.path and follows:
             data = b"".join(LINE % (i, i) for i in range(10_000))
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-        if follows:
+        if "/cut/" in self.path and not follows:
+            self.server.cuts -= 1
+            data = b"".join(LINE % (i, i) for i in range(10 if self.server.cuts < 0 else 5))
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if "/cut/" in self.path and self.server.cuts >= 0:
+            self.close_connection = True
+        elif follows:
             self.server.ended.wait(60)
         else:
             self.wfile.write(b"0\r\n\r\n")
@@ -111,6 +122,18 @@ def test_nothing_goes_on_once_it_is_closed_in_the_middle(cluster: Cluster) -> No
     chunks = logs.follow(cluster, [part("full"), part("silent")], LogQuery(follow=True), *waiting())
     lines = [next(chunk for chunk in chunks if chunk.data) for _ in range(1000)]
     assert [chunk.data for chunk in lines] == [b"line %d\n" % i for i in range(1000)]
+    close(chunks)
+    assert ours() == set()
+
+
+def test_a_line_that_is_cut_while_it_reads_what_there_is(cluster: Cluster) -> None:
+    found = []
+    chunks = logs.follow(cluster, [part("cut"), part("silent")], LogQuery(follow=True), *waiting())
+    for chunk in chunks:
+        if chunk is CAUGHT_UP:
+            break
+        found.append(chunk.data)
+    assert found == [b"line %d\n" % i for i in range(10)]
     close(chunks)
     assert ours() == set()
 

@@ -40,6 +40,13 @@ def test_a_container_beside_the_program_fails(runner: Runner, team: Team, script
     assert ends(runner, run(runner, sh("true", metadata=beside(script, kind))), FAILED).msg == said
 
 
+def test_no_scheduler_takes_it(runner: Runner, team: Team) -> None:
+    handle = run(runner, sh("true"), scheduler_name="none")
+    found = says(runner, handle, "main/0: no scheduler has looked at it; is there one named none, and is it up?")
+    assert found.state == PENDING
+    runner.cancel(handle)
+
+
 def test_the_kubelet_ends_it(runner: Runner, team: Team) -> None:
     limits = {"resources": {"limits": {"ephemeral-storage": "20Mi"}}}
     script = "echo hi; dd if=/dev/zero of=/tmp/x bs=1M count=60 2>/dev/null; sleep 120"

@@ -224,8 +224,12 @@ class Cluster:
             raise self._refusal(f"watch {kind}", int(event["object"].get("code") or 500), event["object"])
         return event
 
-    def steady(self, call: Callable[[], T], stopped: threading.Event | None = None) -> T:
+    def steady(self, call: Callable[[], T], patience: float = AWAY) -> T:
         """Tries again while a cluster that answered before is away.
+
+        Args:
+            call: what is tried.
+            patience: seconds without an answer after which it is given up.
 
         Raises:
             BackendUnavailable: it stays away, or never answered.
@@ -236,7 +240,7 @@ class Cluster:
                 return call()
             except BackendUnavailable:
                 lost = lost or time.monotonic()
-                if not self._answered or time.monotonic() - lost > AWAY or (stopped is not None and stopped.is_set()):
+                if not self._answered or time.monotonic() - lost > patience:
                     raise
             time.sleep(pause)
             pause = min(pause * 1.5, 2.0)

@@ -10,7 +10,7 @@ from xrun.schedulers.kubernetes import labels
 from xrun.schedulers.kubernetes.model import Group, Plan
 from xrun.schedulers.kubernetes.pod import STOPPED
 
-_TAKEN_AWAY = {"onPodConditions": [{"type": "DisruptionTarget"}]}
+_TAKEN_AWAY = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 _FAILED = {"onExitCodes": {"operator": "NotIn", "values": [0]}}
 _KILLED = 137
 

@@ -13,7 +13,7 @@ from xrun.errors import BackendError, InvalidJob
 from xrun.schedulers import machine
 from xrun.schedulers.api import AppDescription, ListedApp
 from xrun.schedulers.kubernetes import labels, logs, names, reasons, states, submission, watching
-from xrun.schedulers.kubernetes.client import JOB, JOBSET, SERVICE, Cluster, Refused
+from xrun.schedulers.kubernetes.client import AWAY, JOB, JOBSET, POD, SERVICE, Cluster, Refused
 from xrun.schedulers.kubernetes.keeper import Keeper
 from xrun.schedulers.kubernetes.logs import Part
 from xrun.schedulers.kubernetes.objects import Found
@@ -121,6 +121,9 @@ class Jobs:
             if self._is_ours(path):
                 removed |= self._remove(path, "Foreground")
                 self._await_gone(path)
+        if not removed and self._cluster.list(POD, namespace, watching.selector([name])).items:
+            chosen = f"-l {labels.APP_ID}={name}"
+            self._progress(f"pods of {name} that no Job has any more stay; kubectl delete pods {chosen} removes them")
         service = self._cluster.path(SERVICE, namespace, name)
         if self._is_ours(service):  # made by hand, from what was rendered
             removed |= self._remove(service)
@@ -147,7 +150,7 @@ class Jobs:
         changed = threading.Event()
         with ExitStack() as stack:
             spaces = {
-                namespace: _Space(self._cluster, namespace, mine, stack, changed, self._describe)
+                namespace: _Space(self._cluster, namespace, mine, stack, changed, self._describe, timeout)
                 for namespace, mine in _by_namespace(app_ids).items()
             }
             known: dict[str, AppDescription] = {}
@@ -240,9 +243,11 @@ class _Space:
         stack: ExitStack,
         changed: threading.Event,
         describe: Callable[[Found, str, str], AppDescription],
+        timeout: float | None,
     ) -> None:
         self._mine, self._describe = mine, describe
-        self._watcher = stack.enter_context(Watcher(cluster, namespace, list(mine), changed))
+        patience = AWAY if timeout is None else min(AWAY, timeout)
+        self._watcher = stack.enter_context(Watcher(cluster, namespace, list(mine), changed, patience))
         self._keeper = Keeper(cluster, namespace, self._watcher)
         stack.callback(self._keeper.close)
         self._cluster, self._namespace = cluster, namespace
@@ -261,7 +266,7 @@ class _Space:
                 known.pop(app_id, None)
                 continue
             self._keeper.look(found[name])
-            if (moment := self._keeper.due(found[name])) > now:
+            if (moment := min(self._keeper.due(found[name]), states.due(found[name]))) > now:
                 self._due[name] = moment
             said = ""
             if len(self._mine) == 1:

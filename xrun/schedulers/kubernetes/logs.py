@@ -112,7 +112,20 @@ def follow(
     positions: dict[tuple[str, str], Position] = collections.defaultdict(Position)
 
     def history(part: Part) -> Iterator[LogChunk]:
-        yield from _chunks(cluster, part, query, positions[part.log_key])
+        lost = 0.0
+        while True:
+            try:
+                for chunk in _chunks(cluster, part, query, positions[part.log_key]):
+                    lost = 0.0
+                    yield chunk
+                return
+            except NodeUnavailable:
+                return  # others needn't wait for it
+            except BackendUnavailable:
+                lost = lost or time.monotonic()
+                if time.monotonic() - lost > AWAY:
+                    raise
+            time.sleep(_RETRY)
 
     for i in range(0, len(parts), _AT_ONCE):
         yield from heapq.merge(*map(history, parts[i : i + _AT_ONCE]), key=lambda chunk: chunk.time)

@@ -28,14 +28,14 @@ def why_waits(cluster: Cluster, namespace: str, found: Found) -> str:
     wanted = sum(int(job["spec"].get("parallelism") or 0) for job in found.jobs)
     if found.jobs and len(found.pods) >= wanted:
         slow = unstarted(found)
-        return _troubled(cluster, namespace, slow[0]) if slow else ""
+        return _troubled(cluster, namespace, found, slow[0]) if slow else ""
     return _refused(cluster, namespace, found)
 
 
 def unstarted(found: Found) -> list[Pod]:
-    """Pods that have a node and nothing wrong with them, and don't begin; events may say more."""
+    """Pods that have nothing wrong with them, and don't begin; events may say more."""
     late = _late()
-    return [p for p in found.pods if p.phase == "Pending" and p.node and p.created < late and not waiting(p)]
+    return [p for p in found.pods if p.phase == "Pending" and p.created < late and not p.stopped and not waiting(p)]
 
 
 def _late() -> float:
@@ -99,8 +99,11 @@ def _refused(cluster: Cluster, namespace: str, found: Found) -> str:
     return ""
 
 
-def _troubled(cluster: Cluster, namespace: str, pod: Pod) -> str:
+def _troubled(cluster: Cluster, namespace: str, found: Found, pod: Pod) -> str:
     """What keeps a pod from being started, as a volume that isn't there."""
+    if not pod.node:
+        name = found.jobs[0]["spec"]["template"]["spec"].get("schedulerName", "default-scheduler")
+        return f"{pod.role}/{pod.replica}: no scheduler has looked at it; is there one named {name}, and is it up?"
     try:
         chosen = f"involvedObject.uid={pod.uid},type=Warning"
         events = cluster.list(EVENT, namespace, fieldSelector=chosen).items

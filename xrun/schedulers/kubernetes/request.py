@@ -146,12 +146,13 @@ def render(
 
 def notes(plan: Plan) -> dict[str, str]:
     """What an app's object holds so that it is found and described again."""
+    given = _given(plan.options)
     return {
         labels.HANDLE: plan.handle,
         labels.NAME: plan.app.name,
         labels.VERSION: __version__,
         labels.SPEC: _packed(json.dumps(_filled(plan.app), separators=(",", ":"), ensure_ascii=False)),
-        labels.OPTIONS: json.dumps(_given(plan.options), separators=(",", ":"), ensure_ascii=False),
+        **({labels.OPTIONS: json.dumps(given, separators=(",", ":"), ensure_ascii=False)} if given else {}),
     }
 
 

@@ -144,6 +144,10 @@ class KubernetesScheduler(Scheduler[KubernetesRequest]):
         """From one list of each kind of object."""
         return self._jobs.describe_many(app_ids)
 
+    def readable(self, app_id: str) -> AppDescription:
+        """As any app is; a cluster that answered before, as to a submission, is waited for."""
+        return self._cluster.steady(lambda: super(KubernetesScheduler, self).readable(app_id))
+
     def list_ours(self, wanted: ListFilter) -> Iterable[ListedApp]:
         """From one list of each kind of object."""
         return self._jobs.listed()

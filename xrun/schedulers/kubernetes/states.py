@@ -31,6 +31,7 @@ PHASES = {
 _REMOVED = "its pod was removed, by somebody or by the cluster"
 
 _STUCK = 120.0  # seconds after its grace period from which on a pod that doesn't go is not waited for
+_LATE = 10.0  # the same, from which on it is said
 _FAILED, _DONE = ("Failed",), ("Complete", "Completed")
 
 
@@ -55,6 +56,13 @@ def active(found: Found) -> list[Pod]:
     """Pods that run, or may."""
     now = time.time()
     return [pod for pod in found.pods if not pod.over and not (pod.stopped and now - pod.stopped > _STUCK)]
+
+
+def due(found: Found) -> float:
+    """Unix time from which on an app is seen otherwise though nothing has changed; infinite for never."""
+    now = time.time()
+    moments = (pod.stopped + later for pod in active(found) if pod.stopped for later in (_LATE, _STUCK))
+    return min((moment for moment in moments if moment > now), default=float("inf"))
 
 
 def app_state(found: Found, app: AppDef | None) -> AppState:
@@ -195,11 +203,19 @@ def _message(found: Found, state: AppState, failed: ReplicaStatus | None, said: 
     if state is AppState.FAILED:
         return _why_failed(found, failed)
     if verdict(found, None) is not None:
-        return "stopping"
+        return _still_there(found)
     waits = [f"{pod.role}/{pod.replica}: {endings.waiting(pod)}" for pod in found.pods if endings.waiting(pod)]
     if waits:
         return waits[0] if len(waits) == 1 else f"{waits[0]} (and {len(waits) - 1} more)"
     return said
+
+
+def _still_there(found: Found) -> str:
+    late = [pod for pod in active(found) if pod.stopped and time.time() - pod.stopped >= _LATE]
+    if not late:
+        return "stopping"
+    who = f"{late[0].role}/{late[0].replica}"
+    return f"stopping: {who} does not go; kubectl get nodes shows whether its node, {late[0].node or '-'}, is Ready"
 
 
 def _why_failed(found: Found, failed: ReplicaStatus | None) -> str:

@@ -71,10 +71,18 @@ class Watcher:
         namespace: empty for the cluster's.
         names: which apps; none for all.
         changed: set when something has changed, or gone wrong.
+        patience: seconds for which a cluster that answered before is waited for at first.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, names: Sequence[str], changed: threading.Event) -> None:
-        self._cluster, self._namespace = cluster, namespace
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        names: Sequence[str],
+        changed: threading.Event,
+        patience: float = AWAY,
+    ) -> None:
+        self._cluster, self._namespace, self._patience = cluster, namespace, patience
         self._selector = selector(names)
         self._changed = changed
         self._lock = threading.Lock()
@@ -89,8 +97,9 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         """Raises what the first lists raise."""
-        versions = {kind: self._list(kind) for kind in _WATCHED}
-        for pod in list_kept(self._cluster, self._namespace, self._selector):
+        steady = partial(self._cluster.steady, patience=self._patience)
+        versions = {kind: steady(partial(self._list, kind)) for kind in _WATCHED}
+        for pod in steady(partial(list_kept, self._cluster, self._namespace, self._selector)):
             self._kept[pod.uid] = pod
         for kind, version in versions.items():
             if version:
