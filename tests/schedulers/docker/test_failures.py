@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -260,8 +261,14 @@ def test_published_ports_are_shown(runner: Runner) -> None:
     endpoint = until(lambda: status(runner, handle).roles[0].replicas[0].endpoints.get("http"))
     host, _, port = endpoint.partition(":")
     assert host == "localhost"
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        assert connection.makefile().read() == "hello\n"
+
+    def answer() -> str:
+        # it is shown when the container runs, a moment before anybody listens there
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=10) as connection:
+            return connection.makefile().read()
+        return ""
+
+    assert until(answer) == "hello\n"
     runner.cancel(handle)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from xrun.specs.states import AppState
 pytestmark = [pytest.mark.xdist_group("slurm-failures"), pytest.mark.timeout(240)]
 
 SUCCEEDED, RUNNING, CANCELLED = AppState.SUCCEEDED, AppState.RUNNING, AppState.CANCELLED
+FAILED = AppState.FAILED
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,20 @@ def gated(gate: Path, **fields: Any) -> Role:
 
 
 COUNTED = ["ready\n", *(f"{i}\n" for i in range(1, 41))]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_it_forgets_that_a_job_has_ended(runner: Runner, xrun_home: Path, tmp_path: Path, code: int) -> None:
+    """One that was killed keeps its state a few seconds late, and starts the script again as if it never had."""
+    handle = run(runner, sh(f"echo once >>{tmp_path}/ran; exit {code}"))
+    found = ends(runner, handle, FAILED if code else SUCCEEDED)
+    folder = xrun_home / "slurm" / app_id(handle)
+    before = (folder / "job.log").read_text()
+    again = {**os.environ, "SLURM_JOB_ID": found.native_id, "SLURM_JOB_NODELIST": "n1"}
+    done = subprocess.run(["sh", folder / "job.sh"], env=again, capture_output=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert (folder / "job.log").read_text() == before
+    assert (tmp_path / "ran").read_text() == "once\n"
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

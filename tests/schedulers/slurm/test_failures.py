@@ -225,6 +225,18 @@ def test_slurm_cancels_and_forgets_it(runner: Runner, cluster: SlurmCluster, req
     assert ("its own commands" if requeue else "exit code unknown") in found.msg
 
 
+def test_slurm_ends_it_at_the_time_limit_and_forgets_it(runner: Runner, cluster: SlurmCluster, xrun_home: Path) -> None:
+    """What slurmstepd writes then, as recorded; a time limit is a minute at least."""
+    handle = run(runner, sh(UNTIL_STOPPED), signal="USR1@10")
+    reaches(runner, handle, "ready")
+    cluster.command("scancel", *jobs_of(cluster, app_id(handle)))
+    until(lambda: not jobs_of(cluster, app_id(handle)))
+    with (xrun_home / "slurm" / app_id(handle) / "slurm.log").open("a") as file:
+        file.write("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-26T14:07:21 DUE TO TIME LIMIT ***\n")
+    found = status(runner, handle)
+    assert (found.state, found.msg) == (FAILED, "stopped at Slurm's time limit")
+
+
 def test_slurm_cancels_it_while_it_waits_again(runner: Runner, each_cluster: SlurmCluster) -> None:
     handle = run(runner, sh(UNTIL_STOPPED))
     reaches(runner, handle, "ready")

@@ -181,6 +181,7 @@ def test_memory_and_cpus(runner: Runner, cluster: SlurmCluster) -> None:
 
 OURS = ("-Jx", "--job-name=x", "--job-n=x", "--array=0-2", "-a1", "--test-only", "-W", "--help", "-V", "--parsable")
 WRONG: list[dict[str, Any]] = [{"comment": "a\nb"}, {"partition": "a\rb"}, {"nodes": -1}]
+WRONG += [{"signal": "B:USR1@30"}, {"signal": "rb:USR1"}, {"sbatch_args": ["--signal=USR1@30"]}]
 WRONG += [{"job_root": "relative"}, {"job_root": "/back\\slash"}, *({"sbatch_args": [word]} for word in OURS)]
 
 

@@ -68,6 +68,7 @@ def test_a_controller_that_is_away(cluster: SlurmCluster, tmp_path: Path, wrappe
     found = looked_at(tmp_path)
     assert list(found) == ["controller"]
     assert "can't be reached" in found["controller"].detail
+    assert found["controller"].unreachable
 
 
 def test_accounting_that_is_away(

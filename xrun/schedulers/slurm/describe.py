@@ -19,6 +19,7 @@ from xrun.specs.states import AppState, is_terminal
 from xrun.specs.status import NONE, AppStatus, ReplicaStatus, RoleStatus
 
 _LOST = "what ran it was killed, slurmstepd or the shell beside it"
+_LIMIT = "DUE TO TIME LIMIT"  # what slurmstepd puts into a job's output
 _ERRORS = 32  # failed replicas whose last words are looked up
 
 
@@ -109,6 +110,8 @@ class Answer:
             if self._folder.is_locked():
                 return AppState.PENDING, "it is being submitted", 0.0
             return AppState.FAILED, "lost before it was submitted; the same --request-id submits it", self._last_time()
+        if _LIMIT in (self._folder.read(OUTPUT) or ""):
+            return AppState.FAILED, states.ENDS["TIMEOUT"], self._last_time()
         if self._record.killed and self.head.get("options", {}).get("requeue"):  # what else may be, runs it again
             why = "ended by Slurm, as by its own commands; it knows nothing of the job any more"
             return AppState.CANCELLED, why, self._record.killed
@@ -176,7 +179,8 @@ class Answer:
         if words[1:2] == ["overtime"]:
             return f"stopped after max_runtime, {seconds(self.head, 'max_runtime'):g} s"
         if words[1:2] == ["limit"]:
-            return "stopped at Slurm's time limit, after max_requeues"
+            after = ", after max_requeues" if self.head.get("options", {}).get("requeue") else ""
+            return f"{states.ENDS['TIMEOUT']}{after}"
         if words[0] == "FAILED":
             r = int(words[1])
             role = self.app.roles[r].name if self.app and r < len(self.app.roles) else "a role"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from xrun.errors import XrunError
+from xrun.errors import BackendUnavailable, XrunError
 from xrun.schedulers.api import Probe
 from xrun.schedulers.slurm.client import Cluster
 
@@ -53,7 +53,7 @@ def look(cluster: Cluster, job_root: str, partition: str) -> list[Probe]:
         ]
         hosts = cluster.run("sinfo", "--noheader", "--format=%n").split()
     except XrunError as error:
-        return [Probe("controller", False, str(error))]
+        return [Probe("controller", False, str(error), isinstance(error, BackendUnavailable))]
     return [*found, _job_root(Path(job_root), hosts)]
 
 
@@ -74,7 +74,7 @@ def _accounting(cluster: Cluster, settings: Mapping[str, str]) -> Probe:
     try:
         cluster.accounting(["xrun-doctor"], time.time())
     except XrunError as error:
-        return Probe("accounting", False, str(error))
+        return Probe("accounting", False, str(error), isinstance(error, BackendUnavailable))
     return Probe("accounting", True, f"slurmdbd at {settings.get('AccountingStorageHost', '?')} answers")
 
 

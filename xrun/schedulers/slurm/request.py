@@ -26,6 +26,9 @@ _OURS = (
     *("--test-only", "--help", "-h", "--usage", "--version", "-V"),  # with which there is none
 )
 
+_TO_SCRIPT = re.compile(r"R?B.*:", re.IGNORECASE)
+"""Begins a signal that sbatch gives to the script instead of the program."""
+
 _BEFORE_LIMIT = 10  # seconds beside the grace period, for what is to be done then
 _LINE_END = re.compile(r"[\n\r\0]")
 
@@ -51,7 +54,7 @@ class SlurmOptions(CommonOptions):
     mail_type: str = option("", help="about what, as END,FAIL")
     comment: str = option("", help="a comment that Slurm keeps with the job")
     signal: str = option("", help="signal for the program before the time limit, as USR1@120, instead of a requeue")
-    requeue: bool = option(True, help="go back to the queue after preemption and the loss of a node")
+    requeue: bool = option(True, help="go back to the queue after preemption, a lost node and at the time limit")
     max_requeues: int = option(100, help="times that the job goes back to the queue at its time limit")
     modules: list[str] = option([], help="environment modules to load")
     setup: list[str] = option([], help="lines of shell that run on the first node before the job")
@@ -67,9 +70,13 @@ class SlurmOptions(CommonOptions):
             for text in value if isinstance(value, list) else [value]:
                 if name != "setup" and isinstance(text, str) and _LINE_END.search(text):
                     raise InvalidValue(f"option {name}: {shown(text)} holds a line end, which sbatch can't be given")
+        if _TO_SCRIPT.match(self.signal):
+            raise InvalidValue(f"option signal: {shown(self.signal)} goes to xrun's script; leave out what is before :")
         for text in self.sbatch_args:
             if not text.startswith("-"):
                 raise InvalidValue(f"option sbatch_args: {shown(text)} is no option; write --name=value")
+            if text.startswith("--sig"):
+                raise InvalidValue(f"option sbatch_args: {shown(text)} would stop the job; use option signal")
             if _is_ours(text):
                 raise InvalidValue(f"option sbatch_args: {shown(text)} would make the job another one or none; drop it")
         if self.job_root and not os.path.isabs(self.job_root):

@@ -227,6 +227,12 @@ supervise() {
   mkdir -p "$_folder" && ln -s "$SLURM_JOB_ID" "$_folder/job" 2>/dev/null
   [ "$(readlink "$_folder/job")" = "$SLURM_JOB_ID" ] || { echo "$_folder belongs to another job"; exit 1; }
   [ -e "$_folder/job.sh" ] || cp "$0" "$_folder/job.sh"
+  if [ "$(readlink "$_folder/run")" = "$_this" ]; then # a controller that was killed forgets that this run has ended
+    case $(tail -n 1 "$_folder/job.log") in
+    verdict*SUCCEEDED) exit 0 ;;
+    verdict*) exit 1 ;;
+    esac
+  fi
   ln -sfn "$_this" "$_folder/run" && say "run $SLURM_JOB_ID $_this $(date +%s.%N) $SLURM_JOB_NODELIST" || exit
   _pipe=$(mktemp -u) && mkfifo -m 600 "$_pipe" && exec 3<>"$_pipe" && rm "$_pipe" || exit
   trap 'echo killed >&3' TERM
